@@ -1,0 +1,73 @@
+//! A lawful no: the caller is wrong, nothing has changed.
+
+use thiserror::Error;
+
+use super::{Action, ExecutionId, Status};
+
+/// Why a wish was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Rejection {
+    /// No such execution for this tenant.
+    #[error("there is no execution {id}")]
+    ExecutionNotFound {
+        /// The id asked for.
+        id: ExecutionId,
+    },
+    /// It was created before.
+    #[error("execution {id} exists already")]
+    ExecutionExists {
+        /// The id.
+        id: ExecutionId,
+    },
+    /// The status forbids it.
+    #[error("cannot {action} an execution that is {status}")]
+    NotAllowed {
+        /// What was asked.
+        action: Action,
+        /// Where the execution stands.
+        status: Status,
+    },
+    /// A retry found nothing to run again.
+    #[error("nothing has failed in this execution; retry from the start instead")]
+    NothingToRetry,
+    /// The input does not match the definition's schema.
+    #[error("the input does not match the workflow's schema: {message}")]
+    InvalidInput {
+        /// JSON pointer into the input.
+        pointer: String,
+        /// What is wrong there.
+        message: String,
+    },
+    /// Only active definitions run.
+    #[error("workflow `{name}` is {status}, and only active workflows run; set its status to active")]
+    NotActive {
+        /// The definition's name.
+        name: String,
+        /// Its status.
+        status: super::DefinitionStatus,
+    },
+    /// A limit would be passed.
+    #[error("{what} would pass the limit of {limit}")]
+    Limit {
+        /// What is too much.
+        what: String,
+        /// The limit, with its unit.
+        limit: String,
+    },
+}
+
+impl Rejection {
+    /// The stable code of the problem document.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::ExecutionNotFound { .. } => "execution_not_found",
+            Self::ExecutionExists { .. } => "execution_exists",
+            Self::NotAllowed { .. } => "not_allowed",
+            Self::NothingToRetry => "nothing_to_retry",
+            Self::InvalidInput { .. } => "invalid_input",
+            Self::NotActive { .. } => "workflow_not_active",
+            Self::Limit { .. } => "limit",
+        }
+    }
+}

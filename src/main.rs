@@ -1,0 +1,2 @@
+//! The `everstep` binary.
+fn main() {}
