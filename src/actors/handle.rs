@@ -6,7 +6,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
-use crate::consensus::{self, Claim, ListQuery, Page, Record};
+use crate::consensus::{self, Claim, Leadership, ListQuery, Page, Record};
 use crate::engine::definition::{Finding, RunnerCatalogue, Spec};
 use crate::engine::model::{
     Create, DefinitionStatus, ExecutionId, Input, PartitionId, Recorded, Rejection, SpecHash, Version,
@@ -225,7 +225,7 @@ impl Handle {
     pub fn health(&self) -> Vec<PartitionHealth> {
         let catalogue = PartitionHealth {
             partition: PartitionId::CATALOGUE.0,
-            leading: self.inner.consensus.leadership(PartitionId::CATALOGUE).borrow().is_leading(),
+            leading: is_leading(&self.inner.consensus.leadership(PartitionId::CATALOGUE).borrow()),
             active: 0,
             parked: 0,
         };
@@ -250,13 +250,22 @@ impl Handle {
             .expect("the slot map names partitions of this node")
     }
 
+    /// Waits until this node leads every partition and its actors run.
+    pub async fn ready(&self) {
+        for partition in &self.inner.partitions {
+            while self.leader(partition).await.is_err() {}
+        }
+        let mut catalogue = self.inner.consensus.leadership(PartitionId::CATALOGUE);
+        let _stopped = catalogue.wait_for(is_leading).await;
+    }
+
     /// Waits for this node to lead a partition, for a moment.
     async fn leader(&self, partition: &Arc<Partition>) -> Result<(), Error> {
         if partition.directory.epoch().is_some() {
             return Ok(());
         }
         let mut leadership = self.inner.consensus.leadership(partition.id);
-        let led = leadership.wait_for(consensus::Leadership::is_leading);
+        let led = leadership.wait_for(is_leading);
         match tokio::time::timeout(LEADER_MAX, led).await {
             Ok(Ok(_)) => {}
             Ok(Err(_)) | Err(_) => return Err(partition.no_leader()),
@@ -264,7 +273,7 @@ impl Handle {
         // The directory opens a moment after the leadership is known.
         while partition.directory.epoch().is_none() {
             tokio::task::yield_now().await;
-            if !partition.consensus.leadership(partition.id).borrow().is_leading() {
+            if !is_leading(&partition.consensus.leadership(partition.id).borrow()) {
                 return Err(partition.no_leader());
             }
         }
@@ -310,6 +319,10 @@ impl Handle {
             }
         }
     }
+}
+
+fn is_leading(leadership: &Leadership) -> bool {
+    matches!(leadership, Leadership::Leading { .. })
 }
 
 /// Newest first over all partitions, down to where every partition has been looked through.
