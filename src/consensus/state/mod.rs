@@ -1,0 +1,4 @@
+//! Under construction.
+
+/// The replicated state of one partition.
+pub struct Machine {}
