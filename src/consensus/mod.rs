@@ -11,5 +11,7 @@ pub use command::{Append, Batch, CatalogueChange, CatalogueConflict, Claim, Comm
 pub use config::Config;
 pub use error::Error;
 pub use handle::{Handle, Leadership};
-pub use state::Machine;
+pub use state::{
+    Applied, CheckpointDone, Counts, Error as StateError, Machine, MachineOptions, SnapshotReader, Watch,
+};
 pub use view::{ListQuery, LiveRow, Page, Record, Workflow, WorkflowVersion};
