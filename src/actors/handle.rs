@@ -33,13 +33,12 @@ const KNOCKS_MAX: usize = 16;
 const HISTORY_PAGE_MAX: usize = 1_000;
 
 /// The door to the actors. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Handle {
     pub(super) inner: Arc<Inner>,
 }
 
 /// What the handle shares.
-#[derive(Debug)]
 pub(super) struct Inner {
     pub(super) consensus: consensus::Handle,
     pub(super) partitions: Vec<Arc<Partition>>,

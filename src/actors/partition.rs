@@ -22,7 +22,6 @@ pub(crate) const LIVE_MAX: usize = 2_000_000;
 pub(crate) const RETRY_AFTER_MS: u64 = 500;
 
 /// One replica of a partition, as its actors see it. Holds no truth.
-#[derive(Debug)]
 pub(crate) struct Partition {
     pub(crate) id: PartitionId,
     pub(crate) consensus: consensus::Handle,

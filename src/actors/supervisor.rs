@@ -171,14 +171,14 @@ impl State {
     fn look_around(&mut self) {
         let rows = self.partition.machine().live();
         let mut timed = 0;
-        for (tenant, row) in rows {
+        for row in rows {
             if row.runnable {
-                self.to_start.push((tenant, row.id));
+                self.to_start.push((row.tenant, row.id));
             } else if let Some(due) = row.due {
                 timed += 1;
                 self.partition.directory.leading(|leading| {
-                    let _restarting =
-                        leading.timers.send_message(timers::Message::Set { tenant, id: row.id, due });
+                    let message = timers::Message::Set { tenant: row.tenant, id: row.id, due };
+                    let _restarting = leading.timers.send_message(message);
                 });
             }
         }
@@ -242,20 +242,21 @@ impl State {
         if self.leading != Some(epoch) {
             return;
         }
-        let Some(tenant) = self.tenant_of(id) else { return };
+        let Some(tenant) = tenant_of(&self.partition, id) else { return };
         if let Err(error) = self.partition.actor(&tenant, id, Admission::Owed) {
             tracing::warn!(execution = %id, %error, "not restarted");
         }
     }
+}
 
-    fn tenant_of(&self, id: ExecutionId) -> Option<TenantId> {
-        self.partition.machine().live_row(id).map(|(tenant, _)| tenant)
-    }
+/// Whose an unfinished execution is; a walk, for the rare crash.
+fn tenant_of(partition: &Partition, id: ExecutionId) -> Option<TenantId> {
+    partition.machine().live().into_iter().find(|row| row.id == id).map(|row| row.tenant)
 }
 
 /// Pauses an execution without its actor, which would only crash again.
 async fn pause(partition: Arc<Partition>, epoch: Epoch, id: ExecutionId, reason: String) {
-    let Some((tenant, _)) = partition.machine().live_row(id) else { return };
+    let Some(tenant) = tenant_of(&partition, id) else { return };
     let input = Input::Pause { by: "everstep".to_owned(), reason };
     if let Err(error) = super::execution::decide_once(&partition, epoch, &tenant, id, input).await {
         tracing::error!(execution = %id, %error, "could not pause an execution that keeps crashing");

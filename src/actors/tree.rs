@@ -21,7 +21,6 @@ use super::supervisor::NodeSupervisor;
 const STOP_MAX: Duration = Duration::from_secs(10);
 
 /// The actors of one node.
-#[derive(Debug)]
 pub struct Tree {
     root: ActorRef<()>,
     handle: Handle,
