@@ -1,30 +1,20 @@
 //! Floor 1: every rule of Everstep, pure.
 
+mod decide;
 pub mod definition;
+mod evolve;
 pub mod expression;
 pub mod model;
+mod owed;
+#[cfg(test)]
+mod tests;
+
+pub use decide::decide;
+pub use evolve::evolve;
+pub use owed::owed;
 
 use definition::Spec;
-use model::{Effect, Event, Execution, Input, Moment, Recorded, Rejection, Timestamp};
-
-/// Turns a wish into facts or a lawful refusal.
-pub fn decide(
-    _execution: &Execution,
-    _spec: &Spec,
-    _input: Input,
-    _moment: Moment,
-) -> Result<Vec<Event>, Rejection> {
-    Ok(Vec::new())
-}
-
-/// Folds one fact.
-pub fn evolve(_execution: &mut Execution, _recorded: &Recorded) {}
-
-/// What to do, or go on doing, now.
-#[must_use]
-pub fn owed(_execution: &Execution, _spec: &Spec) -> Vec<Effect> {
-    Vec::new()
-}
+use model::{Execution, Timestamp};
 
 /// One reason why an execution waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
