@@ -99,7 +99,8 @@ pub(crate) fn needs_wanted(spec: &Spec, index: StepIndex) -> usize {
     }
 }
 
-fn is_ready(spec: &Spec, execution: &Execution, index: StepIndex) -> bool {
+/// Whether enough of a step's needs are done, or a jump has chosen it.
+pub(crate) fn is_ready(spec: &Spec, execution: &Execution, index: StepIndex) -> bool {
     let wanted = needs_wanted(spec, index);
     let needs = &spec.steps[index.usize()].needs;
     let done = || needs.iter().filter(|need| is_done(&execution.steps[need.usize()]));

@@ -36,6 +36,7 @@ mod retry;
 use crate::definition::Spec;
 use crate::model::{Event, Execution, Input, Moment, Rejection};
 
+pub(crate) use advance::{is_done, is_ready, needs_wanted};
 use draft::Draft;
 
 /// Turns a wish into facts, in the order in which they are to be recorded, or a lawful refusal. No
