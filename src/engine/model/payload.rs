@@ -44,6 +44,24 @@ impl Payload {
         &self.0
     }
 
+    /// How deep arrays and objects are nested in it; 0 for a plain value.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0_usize, false, false);
+        for byte in self.0.bytes() {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' if quoted => escaped = true,
+                b'"' => quoted = !quoted,
+                b'[' | b'{' if !quoted => depth += 1,
+                b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            deepest = deepest.max(depth);
+        }
+        deepest
+    }
+
     /// Length of the text in bytes.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a JSON document is never empty")]
