@@ -5,8 +5,8 @@
 //! is removed afterwards, resource limits, outputs that are cut, and a process group that dies with the
 //! attempt however the attempt ends: exit, timeout, cancel, or the death of the node.
 //!
-//! Where a [`sandbox`] is required, the command may also write nowhere but into its directory and the
-//! places the node names.
+//! Where a [`sandbox`] is required, the command also sees nothing of the file system but the system's
+//! programs, its directory and the places the node names.
 //!
 //! Caveats: a process that makes a session of its own (`setsid`) leaves the group and is not hunted
 //! down; the command runs as the node's user; without the sandbox it can read and write what that user
@@ -18,7 +18,7 @@ mod sandbox;
 mod workspace;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -29,6 +29,7 @@ use crate::engine::definition::RunnerShape;
 use crate::engine::model::{Fault, Payload, codes};
 use capture::Capture;
 use process::{Ended, Order};
+use sandbox::Sandbox;
 use workspace::Workspaces;
 
 /// What a node lets shell steps do.
@@ -48,6 +49,8 @@ pub struct ShellSettings {
     pub base_dir: Option<PathBuf>,
     /// Refuse to start without a sandbox, and confine every command to it.
     pub require_sandbox: bool,
+    /// Where commands may read besides the system's own directories, when the sandbox is required.
+    pub readable: Vec<PathBuf>,
     /// Where commands may write besides their fresh directory, when the sandbox is required.
     pub writable: Vec<PathBuf>,
     /// Bytes kept of stdout, and of stderr. 1 MiB: it has to fit into a recorded output.
@@ -89,6 +92,7 @@ impl Default for ShellSettings {
             work_dir: PathBuf::from("everstep-work"),
             base_dir: None,
             require_sandbox: false,
+            readable: Vec::new(),
             writable: Vec::new(),
             output_bytes_max: 1 << 20,
             limits: ShellLimits::default(),
@@ -144,7 +148,7 @@ impl Shell {
     }
 
     /// The command with all that surrounds it.
-    fn order(&self, attempt: &Attempt, params: Params, fresh: &std::path::Path) -> Result<Order, Fault> {
+    fn order(&self, attempt: &Attempt, params: Params, fresh: &Path) -> Result<Order, Fault> {
         let base = self.settings.base_dir.as_deref().unwrap_or(fresh);
         let cwd = params.cwd.as_ref().map_or_else(|| fresh.to_path_buf(), |cwd| base.join(cwd));
         if !cwd.is_dir() {
@@ -161,17 +165,19 @@ impl Shell {
             Value::String(text) => text,
             other => other.to_string(),
         });
-        let writable = self.settings.require_sandbox.then(|| {
-            let mut writable = self.settings.writable.clone();
-            writable.push(fresh.to_path_buf());
-            writable
-        });
+        let sandbox = self.settings.require_sandbox.then(|| self.sandbox(fresh));
         let argv = argv(params.command, params.argv)?;
-        Ok(Order { argv, env, cwd, stdin, limits: self.settings.limits.clone(), writable })
+        Ok(Order { argv, env, cwd, stdin, limits: self.settings.limits.clone(), sandbox })
+    }
+
+    fn sandbox(&self, fresh: &Path) -> Sandbox {
+        let mut writable = self.settings.writable.clone();
+        writable.push(fresh.to_path_buf());
+        Sandbox { readable: self.settings.readable.clone(), writable }
     }
 
     /// The allowed part of the node's environment, and what tells the command who it works for.
-    fn environment(&self, attempt: &Attempt, fresh: &std::path::Path) -> BTreeMap<String, String> {
+    fn environment(&self, attempt: &Attempt, fresh: &Path) -> BTreeMap<String, String> {
         let fresh = fresh.display().to_string();
         let mut env = BTreeMap::from([
             ("PATH".to_owned(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),

@@ -24,6 +24,7 @@ use tokio::process::{Child, ChildStdin, Command};
 
 use super::ShellLimits;
 use super::capture::Capture;
+use super::sandbox::Sandbox;
 use crate::engine::model::{Fault, codes};
 
 /// How long a dead group's pipes may stay open. Only a process that left the group can hold them.
@@ -44,8 +45,8 @@ pub(super) struct Order {
     pub(super) stdin: String,
     /// Of each process.
     pub(super) limits: ShellLimits,
-    /// Where it may write; `None` if it is not confined.
-    pub(super) writable: Option<Vec<PathBuf>>,
+    /// What confines it, if anything.
+    pub(super) sandbox: Option<Sandbox>,
 }
 
 /// A command that came to its end.
@@ -164,7 +165,10 @@ fn command(order: &Order, group: Pid) -> std::io::Result<Child> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    command.spawn()
+    match &order.sandbox {
+        None => command.spawn(),
+        Some(sandbox) => sandbox.confine(|| command.spawn()),
+    }
 }
 
 /// A line of shell that sets the limits and becomes the command. A limit that cannot be set is already

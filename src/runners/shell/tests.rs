@@ -314,7 +314,7 @@ async fn the_keeper_kills_the_group_when_the_node_is_gone() {
         cwd: fresh,
         stdin: String::new(),
         limits: ShellLimits::default(),
-        writable: None,
+        sandbox: None,
     };
     let mut process = process::start(&order).expect("it starts");
     let (stream, pid) = alive.connected().await;
@@ -335,4 +335,33 @@ fn a_required_sandbox_that_is_missing_stops_the_start() {
         Shell::new(ShellSettings { require_sandbox: true, ..ShellSettings::default() }).is_ok(),
         "it is off"
     );
+}
+
+#[tokio::test]
+async fn a_confined_command_reaches_its_own_directory_and_little_else() {
+    if let Err(reason) = sandbox::available() {
+        tracing::warn!(reason, "this kernel cannot confine, so there is nothing to see");
+        return;
+    }
+    let secret = tempfile::tempdir().expect("a temporary directory");
+    std::fs::write(secret.path().join("key"), "planted").expect("write it");
+    let open = tempfile::tempdir().expect("a temporary directory");
+    let bench = Bench::new(|settings| {
+        settings.require_sandbox = true;
+        settings.writable = vec![open.path().to_path_buf()];
+    });
+    let command = format!(
+        "echo mine > own && cat own; echo gone > /dev/null; echo out > {open}/file; \
+         cat {secret}/key; echo no > {secret}/new; true > {secret}/key; ls {secret}; kill -0 {me} && echo seen-us",
+        open = open.path().display(),
+        secret = secret.path().display(),
+        me = std::process::id(),
+    );
+    let output = bench.run(json!({"command": format!("{command}; true")})).await.expect("it runs");
+    assert!(output["stdout"].as_str().is_some_and(|text| text.starts_with("mine\n")), "{output}");
+    assert!(!output.to_string().contains("planted"), "{output}");
+    assert_eq!(std::fs::read_to_string(open.path().join("file")).expect("it may"), "out\n");
+    assert_eq!(std::fs::read_to_string(secret.path().join("key")).expect("it is ours"), "planted");
+    assert!(!secret.path().join("new").exists());
+    assert_eq!(std::fs::read_dir(secret.path()).expect("we stay free").count(), 1);
 }
