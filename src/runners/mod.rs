@@ -81,13 +81,3 @@ pub trait Runner: Send + Sync + 'static {
     /// Runs one attempt. Dropping the future cancels it.
     fn run<'a>(&'a self, attempt: &'a Attempt) -> Running<'a>;
 }
-
-/// stub
-#[derive(Debug)]
-pub struct Registry {}
-impl Registry {
-    /// stub
-    pub fn catalogue(&self) -> crate::engine::definition::RunnerCatalogue { Default::default() }
-    /// stub
-    pub async fn run(&self, _attempt: &Attempt, _runner: &str) -> Outcome { Ok(Payload::null()) }
-}

@@ -64,6 +64,9 @@ pub fn decide(
         Input::AttemptFinished { step, attempt, outcome } => {
             outcome::finished(execution, spec, (step, attempt), outcome, moment)
         }
+        Input::AttemptLost { step, attempt } => {
+            Ok(outcome::orphaned(Draft::new(execution, spec, moment), step, attempt))
+        }
         Input::Reconcile => Ok(reconcile::reconcile(Draft::new(execution, spec, moment))),
         Input::Cancel { by, reason } => person::cancel(execution, spec, by, reason, moment),
         Input::Pause { by, reason } => person::pause(execution, spec, by, reason, moment),

@@ -5,7 +5,7 @@
 
 use crate::definition::{OnLost, Spec};
 use crate::model::{
-    AfterFailure, AttemptNumber, Event, Execution, Fault, IgnoredReason, Moment, Payload, Rejection,
+    AfterFailure, AttemptNumber, Event, Execution, Fault, IgnoredReason, Moment, Payload, Rejection, Step,
     StepIndex, StepKey, StepStatus, codes,
 };
 
@@ -86,6 +86,16 @@ pub(super) fn timed_out(draft: &mut Draft<'_>, index: StepIndex) {
         None => "the attempt did not end before its execution's deadline".to_owned(),
     };
     failed(draft, StepKey::plain(index), Fault::retryable(codes::TIMEOUT, message));
+}
+
+/// The actor that watched over this attempt is gone: if it is still the one in flight, it is lost.
+pub(super) fn orphaned(mut draft: Draft<'_>, key: StepKey, attempt: AttemptNumber) -> Vec<Event> {
+    let in_flight = |step: &Step| step.status == StepStatus::Running && step.attempt == attempt;
+    if draft.execution.step(key).is_some_and(in_flight) {
+        lost(&mut draft, key.index);
+        advance(&mut draft);
+    }
+    draft.into_events()
 }
 
 /// The attempt in flight was started by an older leadership: nobody will ever hear how it ended.
