@@ -12,10 +12,10 @@ mod core;
 mod error;
 mod observe;
 mod settings;
+mod wiring;
 mod world;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -23,9 +23,7 @@ use tokio::task::JoinHandle;
 
 use crate::actors;
 use crate::api;
-use crate::consensus;
-use crate::runners::{self, Registry};
-use crate::storage;
+use crate::storage::{self, DataDir};
 
 pub use core::{Core, Parts};
 pub use error::Error;
@@ -39,7 +37,7 @@ pub struct Node {
     address: SocketAddr,
     close: oneshot::Sender<()>,
     serving: JoinHandle<std::io::Result<()>>,
-    disk: storage::Disk,
+    disk: DataDir,
 }
 
 impl Node {
@@ -49,11 +47,12 @@ impl Node {
     /// # Errors
     /// Says which part did not start and how to mend it. A directory or port in use is left alone.
     pub async fn start(settings: Settings) -> Result<Self, Error> {
-        let listener = bind(&settings).await?;
-        let address = listener.local_addr().map_err(|source| listen_error(&settings, source))?;
-        let disk = storage::Disk::open(&settings.node.data_dir, &disk_options(&settings))?;
-        let core = Core::start(parts(&settings, &disk, address)?).await?;
-        let router = api::router(core.handle(), api_settings(&settings), world::real(), observe::exposition());
+        let listener = wiring::bind(&settings).await?;
+        let address = listener.local_addr().map_err(|source| wiring::listen_error(&settings, source))?;
+        let disk = DataDir::open(&settings.node.data_dir, settings.storage.state_cache_mib << 20)?;
+        let core = Core::start(wiring::parts(&settings, &disk, address)?).await?;
+        let router =
+            api::router(core.handle(), wiring::api(&settings), world::real(), observe::exposition());
         let (close, closed) = oneshot::channel();
         let until = async {
             let _dropped = closed.await;
@@ -95,7 +94,7 @@ impl Node {
             Err(panic) => tracing::error!(%panic, "the server crashed"),
         }
         self.core.stop().await?;
-        self.disk.close()?;
+        drop(self.disk);
         Ok(())
     }
 }

@@ -51,6 +51,8 @@ pub struct ApiSettings {
     pub cors_origins: Vec<String>,
     /// Connections at the same time.
     pub connections_max: usize,
+    /// Answers on other addresses than loopback although nobody has to log in.
+    pub insecure: bool,
 }
 
 impl Default for ApiSettings {
@@ -60,6 +62,7 @@ impl Default for ApiSettings {
             anonymous_user: "operator".to_owned(),
             cors_origins: Vec::new(),
             connections_max: 16_384,
+            insecure: false,
         }
     }
 }
@@ -154,6 +157,8 @@ pub struct Overrides {
     pub listen: Option<String>,
     /// `--data-dir`.
     pub data_dir: Option<PathBuf>,
+    /// `--insecure`.
+    pub insecure: bool,
 }
 
 /// A setting that cannot be.
@@ -230,6 +235,7 @@ impl Settings {
         if let Some(listen) = overrides.listen {
             settings.api.listen = listen;
         }
+        settings.api.insecure |= overrides.insecure;
         if let Some(data_dir) = overrides.data_dir {
             settings.node.data_dir = data_dir;
         }
@@ -283,7 +289,7 @@ mod tests {
             ("EVERSTEP_TOKEN", "not a setting"),
             ("PATH", "/bin"),
         ]);
-        let flags = Overrides { listen: Some("127.0.0.1:0".to_owned()), data_dir: None };
+        let flags = Overrides { listen: Some("127.0.0.1:0".to_owned()), ..Overrides::default() };
         let settings = Settings::load(Some(&file), env, flags).unwrap();
         assert_eq!(settings.api.listen, "127.0.0.1:0");
         assert_eq!(settings.raft.partitions, 3);
