@@ -295,7 +295,7 @@ pub struct ExecutionFilter {
     /// With these labels.
     pub labels: BTreeMap<String, String>,
     /// Created at or after this time, RFC 3339.
-    pub created_after: Option<String>,
+    pub created_from: Option<String>,
     /// Created before this time, RFC 3339.
     pub created_before: Option<String>,
     /// Executions per page; the server's choice if not said.

@@ -51,10 +51,10 @@ impl<'a> Executions<'a> {
         call = call
             .query("status", status.as_deref())
             .query("workflow_id", filter.workflow_id.as_deref())
-            .query("created_after", filter.created_after.as_deref())
+            .query("created_from", filter.created_from.as_deref())
             .query("created_before", filter.created_before.as_deref());
         for (name, value) in &filter.labels {
-            call = call.query("label", Some(&format!("{name}={value}")));
+            call = call.query("label", Some(&format!("{name}:{value}")));
         }
         let limit = filter.limit.map(|limit| limit.to_string());
         call.query("limit", limit.as_deref()).query("cursor", cursor).send().await

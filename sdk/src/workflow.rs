@@ -73,8 +73,6 @@ pub struct Validation {
 pub struct WorkflowFilter {
     /// `draft`, `active` or `archived`.
     pub status: Option<String>,
-    /// With exactly this name.
-    pub name: Option<String>,
     /// Workflows per page; the server's choice if not said.
     pub limit: Option<u32>,
 }

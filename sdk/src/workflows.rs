@@ -51,7 +51,6 @@ impl Workflows<'_> {
         let limit = filter.limit.map(|limit| limit.to_string());
         let call = self.client.get(&["api", "workflows"]);
         call.query("status", filter.status.as_deref())
-            .query("name", filter.name.as_deref())
             .query("limit", limit.as_deref())
             .query("cursor", cursor)
             .send()
