@@ -1,0 +1,3 @@
+//! Storage: what was acknowledged is there, what is damaged is not served.
+
+mod log;
