@@ -84,6 +84,9 @@ impl SledStore {
             .flush_every_ms(None);
         let tree = guarded(path, "open", || config.open())?;
         let file = File::open(path.join("db")).map_err(Error::open(path.join("db")))?;
+        // sled never syncs its own settings, without which it would guess the size of its segments.
+        let settings = path.join("conf");
+        File::open(&settings).and_then(|it| it.sync_all()).map_err(Error::open(settings))?;
         let store = Self { tree, file, path: path.to_owned(), pieces: AtomicBool::new(true) };
         let first = store.guarded(|| store.tree.range([PIECES].as_slice()..).next().transpose())?;
         store.pieces.store(first.is_some(), Ordering::Relaxed);
