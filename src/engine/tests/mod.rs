@@ -1,5 +1,7 @@
 //! Tests of the engine as a whole.
 
-mod first;
+mod build;
+mod properties;
+mod reference;
 mod scripts;
 mod world;
