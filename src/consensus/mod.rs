@@ -6,6 +6,7 @@ mod view;
 
 pub use command::{Append, Batch, CatalogueChange, CatalogueConflict, Claim, Command, Conflict, Reply};
 pub use state::{
-    Applied, CheckpointDone, Counts, Error as StateError, Machine, MachineOptions, SnapshotReader, Watch,
+    Applied, CheckpointDone, Counts, Error as StateError, Limits as StateLimits, Machine, MachineOptions,
+    SnapshotReader, Watch,
 };
 pub use view::{ListQuery, LiveRow, Page, Record, Workflow, WorkflowVersion};
