@@ -34,6 +34,7 @@ pub use network::{
     Unanswered,
 };
 pub use state::{
-    Applied, CheckpointDone, Counts, Error as StateError, Machine, MachineOptions, SnapshotReader, Watch,
+    Applied, CheckpointDone, Counts, Error as StateError, Limits as StateLimits, Machine, MachineOptions,
+    SnapshotReader, Watch,
 };
 pub use view::{ListQuery, LiveRow, Page, Record, Workflow, WorkflowVersion};
