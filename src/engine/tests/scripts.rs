@@ -198,7 +198,7 @@ impl Stage {
             }
         };
         let step = crate::model::StepKey::plain(StepIndex(u16::try_from(index)?));
-        self.wish(&name.to_owned(), Input::AttemptFinished { step, attempt, outcome })
+        self.wish(name, Input::AttemptFinished { step, attempt, outcome })
     }
 
     fn advance(&mut self, args: &mut ArgumentConsumer<'_>) -> Answer {
