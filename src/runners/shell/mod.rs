@@ -87,7 +87,7 @@ impl Default for ShellSettings {
     fn default() -> Self {
         Self {
             enabled: false,
-            env_allow: params::names(&["PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER"]),
+            env_allow: params::names(&["PATH", "HOME", "LANG", "LC_ALL", "TZ"]),
             environment: BTreeMap::new(),
             work_dir: PathBuf::from("everstep-work"),
             base_dir: None,
