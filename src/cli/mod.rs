@@ -25,7 +25,6 @@ mod config;
 mod connect;
 mod executions;
 mod failure;
-mod logging;
 mod node_shim;
 mod output;
 mod run;

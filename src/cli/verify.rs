@@ -1,11 +1,13 @@
 //! `verify`: whether a data directory is whole.
 
-use serde_json::json;
+use std::path::Path;
 
 use super::args::{Globals, VerifyArgs};
 use super::failure::{Exit, Failure};
 use super::node;
+use super::node::VerifyReport;
 use super::output::{self, Format};
+use super::style::{Style, one_line};
 
 pub(super) fn run(globals: &Globals, args: &VerifyArgs) -> Result<Exit, Failure> {
     if !args.dir.is_dir() {
@@ -13,11 +15,22 @@ pub(super) fn run(globals: &Globals, args: &VerifyArgs) -> Result<Exit, Failure>
         return Err(Failure::new(Exit::NotFound, "not_found", message));
     }
     let report = node::verify(&args.dir)?;
-    let whole = report.is_whole();
     match globals.output {
-        Format::Table => output::line(report.to_string().trim_end())?,
-        Format::Name => output::line(if whole { "whole" } else { "damaged" })?,
-        format => output::document(format, &json!({ "whole": whole, "report": report }))?,
+        Format::Table => tell(&args.dir, &report)?,
+        Format::Name => output::line(if report.ok { "whole" } else { "damaged" })?,
+        format => output::document(format, &report)?,
     }
-    Ok(if whole { Exit::Done } else { Exit::ExecutionFailed })
+    Ok(if report.ok { Exit::Done } else { Exit::ExecutionFailed })
+}
+
+fn tell(dir: &Path, report: &VerifyReport) -> Result<(), Failure> {
+    let style = Style::stdout();
+    if report.ok {
+        return output::line(&format!("{} {} is whole", style.good("✓"), dir.display()));
+    }
+    output::line(&format!("{} {} is damaged", style.bad("✗"), dir.display()))?;
+    for problem in &report.problems {
+        output::line(&format!("  {}: {}", problem.place, one_line(&problem.what, 400)))?;
+    }
+    if report.truncated { output::line("  … and more") } else { Ok(()) }
 }

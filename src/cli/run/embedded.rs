@@ -8,7 +8,6 @@ use futures_util::StreamExt;
 use super::super::args::Globals;
 use super::super::connect;
 use super::super::failure::{Exit, Failure};
-use super::super::logging;
 use super::super::node::{self, Node, Overrides, Settings};
 use super::super::output;
 use super::super::stop::Stop;
@@ -32,7 +31,7 @@ impl Embedded {
         let overrides =
             Overrides { listen: Some("127.0.0.1:0".to_owned()), data_dir: Some(data_dir.to_owned()) };
         let settings = Settings::dev(std::env::vars(), overrides).map_err(node::Error::from)?;
-        logging::start(&settings.log.level, &settings.log.format)?;
+        node::log_to_stderr(&settings.log.level, settings.log.format == "json");
         let node = Node::start(settings).await?;
         tokio::select! {
             () = node.ready() => {}
