@@ -98,6 +98,8 @@ pub struct Execution {
     pub current_steps: Vec<Value>,
     /// What a person may do now: `cancel`, `pause`, `resume`, `retry`, …
     pub allowed_actions: Vec<String>,
+    /// How many events its history has.
+    pub version: u64,
     /// What this version of the client does not know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,

@@ -25,6 +25,18 @@ pub(crate) struct Call<'a> {
     timeout: Option<Duration>,
 }
 
+/// An answer of success whose body may still be on its way.
+struct Answer {
+    response: Response,
+    address: String,
+}
+
+impl Answer {
+    async fn body(self) -> Result<impl AsRef<[u8]>> {
+        self.response.bytes().await.map_err(|source| network(&self.address, source))
+    }
+}
+
 impl Client {
     pub(crate) fn get(&self, path: &[&str]) -> Call<'_> {
         self.call(Method::GET, path)
@@ -89,23 +101,27 @@ impl Call<'_> {
     }
 
     pub(crate) async fn send<T: DeserializeOwned>(self) -> Result<T> {
+        let bytes = self.repeat(async |call: &Self| call.send_once().await?.body().await).await?;
         let address = self.client.address().to_owned();
-        let response = self.send_raw().await?;
-        let bytes = response.bytes().await.map_err(|source| network(&address, source))?;
-        serde_json::from_slice(&bytes)
+        serde_json::from_slice(bytes.as_ref())
             .map_err(|error| Error::Malformed { address, reason: error.to_string() })
     }
 
     pub(crate) async fn send_empty(self) -> Result<()> {
-        self.send_raw().await.map(drop)
+        self.repeat(async |call: &Self| call.send_once().await).await.map(drop)
     }
 
-    /// Sends, and repeats while the policy allows and a repeat is safe.
-    pub(crate) async fn send_raw(self) -> Result<Response> {
+    /// The head of the answer; its body is the caller's to read.
+    pub(crate) async fn send_head(self) -> Result<Response> {
+        Ok(self.repeat(async |call: &Self| call.send_once().await).await?.response)
+    }
+
+    /// Tries `once`, and again while the policy allows and a repeat is safe.
+    async fn repeat<T>(&self, once: impl AsyncFn(&Self) -> Result<T>) -> Result<T> {
         let mut failures = 0;
         loop {
-            let error = match self.send_once().await {
-                Ok(response) => return Ok(response),
+            let error = match once(self).await {
+                Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
             failures += 1;
@@ -117,7 +133,7 @@ impl Call<'_> {
         }
     }
 
-    async fn send_once(&self) -> Result<Response> {
+    async fn send_once(&self) -> Result<Answer> {
         let mut request = self
             .client
             .inner
@@ -135,7 +151,11 @@ impl Call<'_> {
         }
         let address = self.client.address();
         let response = request.send().await.map_err(|source| network(address, source))?;
-        if response.status().is_success() { Ok(response) } else { Err(refusal(response).await) }
+        if response.status().is_success() {
+            Ok(Answer { response, address: address.to_owned() })
+        } else {
+            Err(refusal(response).await)
+        }
     }
 
     fn is_repeatable(&self, error: &Error) -> bool {

@@ -117,13 +117,13 @@ impl Watching {
         if self.last > 0 {
             call = call.header(LAST_EVENT_ID, &self.last.to_string())?;
         }
-        call.send_raw().await
+        call.send_head().await
     }
 
     async fn ended(&mut self) -> Result<()> {
         let execution = self.client.executions().get(&self.id).await?;
-        // The end of a finished execution's stream is its end; the server has sent all it had.
-        self.finished = execution.status.is_finished();
+        // A stream that broke off before the end may have kept the last events to itself.
+        self.finished = execution.status.is_finished() && self.last >= execution.version;
         if !self.finished {
             self.pause().await;
         }

@@ -75,8 +75,7 @@ impl Applied {
     /// Replaces the state by a snapshot. Blocks on the disk.
     pub(super) fn install(&self, meta: Meta, chunks: &mut dyn Iterator<Item = Vec<u8>>) -> io::Result<()> {
         let index = meta.applied.map_or(0, |id| id.index);
-        let encoded = stored::encode_meta(&meta);
-        self.machine.install(index, Some(encoded), chunks).map_err(io::Error::other)?;
+        self.machine.install(index, chunks).map_err(io::Error::other)?;
         *self.positions() = Positions::new(meta);
         Ok(())
     }
