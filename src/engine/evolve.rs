@@ -140,9 +140,10 @@ fn step_moved(execution: &mut Execution, event: &Event, at: Timestamp) {
                 target.chosen = true;
             }
         }
-        Event::StepSkipped { step, reason: _ } => {
+        Event::StepSkipped { step, reason } => {
             let Some(step) = touch(execution, *step, at) else { return };
             settle(step, StepStatus::Skipped, at);
+            step.skipped = Some(*reason);
         }
         Event::StepWaiting { step, params, wait: Wait::Until(until) } => {
             let Some(step) = touch(execution, *step, at) else { return };

@@ -78,6 +78,9 @@ fn shape_of_step(wrong: &mut Wrong, step: &Step) {
         "it is completed without an output".into()
     });
     wrong.unless(!is(&[StepStatus::Failed]) || step.fault.is_some(), || "it failed without a fault".into());
+    wrong.unless(is(&[StepStatus::Skipped]) == step.skipped.is_some(), || {
+        "skipped and the reason disagree".into()
+    });
     wrong.unless(!is(&[StepStatus::Ready]), || "it was left between two facts".into());
     wrong.unless(step.status.is_settled() == step.finished_at.is_some(), || {
         "settled and end time disagree".into()

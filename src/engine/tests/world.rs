@@ -33,6 +33,7 @@ impl World {
     /// Decides, records, folds, and checks all that is always true.
     pub(super) fn wish(&mut self, input: Input) -> Result<Vec<Event>, Rejection> {
         let moment = Moment { at: self.now, epoch: self.epoch };
+        let looked = input == Input::Reconcile;
         let events = decide(&self.execution, &self.spec, input, moment)?;
         for event in &events {
             self.check_fence(event);
@@ -41,6 +42,10 @@ impl World {
             self.history.push(recorded);
         }
         self.check();
+        if looked {
+            let again = decide(&self.execution, &self.spec, Input::Reconcile, moment)?;
+            assert!(again.is_empty(), "who has just looked finds something: {again:#?}");
+        }
         Ok(events)
     }
 
