@@ -1,6 +1,6 @@
 //! Folding facts into state.
 //!
-//! [`evolve`] is the only thing that changes an [`Execution`]: live, in a replica, in a replay. It
+//! [`evolve()`] is the only thing that changes an [`Execution`]: live, in a replica, in a replay. It
 //! computes nothing that `decide` could have written into the fact, so a history means the same to
 //! every later version of this code.
 //!

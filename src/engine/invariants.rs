@@ -1,7 +1,7 @@
 //! What is true of every execution and of every history, checked from outside.
 //!
-//! Written against the promises, not against the code: [`check`] looks at a state and asks whether it
-//! can be; [`check_history`] reads a list of facts with a memory of its own. Tests run both after each
+//! Written against the promises, not against the code: [`check()`] looks at a state and asks whether it
+//! can be; [`check_history()`] reads a list of facts with a memory of its own. Tests run both after each
 //! fact, and whoever suspects a damaged store may run them on what it holds.
 
 use crate::decide::{Turn, needs_wanted, turn};

@@ -9,7 +9,7 @@ use super::{
     StepKey, StepStatus, TenantId, Timestamp, Version, WorkflowId,
 };
 
-/// One run of one workflow version. Changed by [`crate::evolve`] only.
+/// One run of one workflow version. Changed by [`crate::evolve()`] only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Execution {
     /// Its id.
