@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 
 use super::loaded::Loaded;
 use super::names::nearest;
 use super::tree::{Each, EachKind, Function, Kind, Node, Operator};
 use super::value::{List, Map, Val, compare, equal};
-use super::{LIST_ITEMS_MAX, PATTERN_BYTES_MAX, Stop, arithmetic, functions};
+use super::{LIST_ITEMS_MAX, Stop, arithmetic, functions, pattern};
 use crate::model::limits::PAYLOAD_BYTES_MAX;
 
 /// One evaluation.
@@ -122,9 +122,7 @@ impl<'a> Machine<'a> {
         const PATTERN_WORK: u64 = 20_000;
         if self.pattern.as_ref().is_none_or(|(known, _)| known != pattern) {
             self.spend(PATTERN_WORK)?;
-            let regex = RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build();
-            let regex = regex
-                .map_err(|error| self.stop(node, format!("fails: not a regular expression: {error}")))?;
+            let regex = pattern::compile(pattern).map_err(|why| self.stop(node, format!("fails: {why}")))?;
             self.pattern = Some((pattern.to_owned(), regex));
         }
         self.spend(Val::text(text).weight().saturating_mul(8))?;

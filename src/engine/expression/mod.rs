@@ -36,11 +36,13 @@
 //!   functions know UTC only.
 
 mod arithmetic;
+mod calls;
 mod evaluate;
 mod functions;
 mod loaded;
 mod names;
 mod parse;
+mod pattern;
 mod template;
 mod token;
 mod tree;
@@ -77,8 +79,6 @@ const LIST_ITEMS_MAX: usize = 10_000;
 const WORK_MAX: u64 = 500_000;
 /// Bytes of payloads looked at in one evaluation. Parsed, they take several times as much memory.
 const LOADED_BYTES_MAX: usize = 8 << 20;
-/// Bytes of a compiled regular expression.
-const PATTERN_BYTES_MAX: usize = 1 << 18;
 
 /// What an expression may see. Payloads are parsed only when looked at.
 #[derive(Debug, Clone, Copy)]

@@ -105,7 +105,7 @@ fn work_and_size_are_bounded() {
     world.execution.input = Payload::from_value(&json!({"n": numbers, "s": "x".repeat(1_000)}));
     let cases = [
         "input.n.map(a, input.n.map(b, a * b))",
-        "input.n.all(a, input.n.exists(b, b == -1 || b == a + 9000))",
+        "input.n.all(a, !input.n.exists(b, b == -1))",
         "input.n.map(a, input.n)",
         "input.n.map(a, input.s + input.s)",
         "(input.n + input.n).map(a, a)",
