@@ -182,6 +182,7 @@ impl Compiler<'_> {
             });
         }
         let mut steps = steps.filter(|steps| !steps.is_empty())?;
+        assert_eq!(steps.len(), self.outline.ids.len(), "a step keeps its position");
         self.catch(&mut steps, findings);
         Some(steps)
     }

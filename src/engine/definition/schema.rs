@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use crate::model::Payload;
 
+use super::expansion;
+
 /// Refuses to fetch schemas from elsewhere.
 struct Nowhere;
 
@@ -26,6 +28,7 @@ impl Schema {
     ///
     /// Errors: where the schema is wrong, as a JSON pointer, and what is wrong there.
     pub fn compile(schema: &Value) -> Result<Self, (String, String)> {
+        expansion::check(schema)?;
         let options =
             jsonschema::options().with_pattern_options(PatternOptions::regex()).with_retriever(Nowhere);
         let validator = options.build(schema);

@@ -43,7 +43,9 @@ mod loaded;
 mod names;
 mod parse;
 mod pattern;
+mod stop;
 mod template;
+mod text;
 mod token;
 mod tree;
 mod value;
@@ -59,11 +61,12 @@ use serde_json::Value;
 
 use crate::definition::Spec;
 use crate::model::limits::EXPRESSION_BYTES_MAX;
-use crate::model::{Execution, Fault, Payload, StepIndex, Timestamp, codes};
+use crate::model::{Execution, Fault, Payload, StepIndex, Timestamp};
 
 use evaluate::Machine;
 use loaded::Loaded;
 use parse::{Until, parse};
+use stop::Stop;
 use tree::{Node, Root};
 use write::Writer;
 
@@ -187,29 +190,4 @@ pub struct Misplaced {
     pub pointer: String,
     /// What is wrong there.
     pub problem: Problem,
-}
-
-/// Why an evaluation ended early.
-#[derive(Debug, Clone)]
-struct Stop {
-    code: &'static str,
-    message: String,
-}
-
-impl Stop {
-    fn wrong(message: impl Into<String>) -> Self {
-        Self { code: codes::EXPRESSION, message: message.into() }
-    }
-
-    fn limit(message: impl Into<String>) -> Self {
-        Self { code: codes::LIMIT, message: message.into() }
-    }
-
-    fn is_limit(&self) -> bool {
-        self.code == codes::LIMIT
-    }
-
-    fn into_fault(self) -> Fault {
-        Fault::fatal(self.code, self.message)
-    }
 }
