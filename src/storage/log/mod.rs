@@ -31,12 +31,12 @@ use std::thread::{self, JoinHandle};
 
 use super::hard_state::{HardRecord, HardState, Loaded};
 use super::{Direction, Error, Result, Store, WriteBatch};
-use queue::{Queue, Refused};
+use queue::Queue;
 use view::View;
 use writer::{Change, Group, Operation, Writer};
 
 pub use record::{HEADER_BYTES, LogEntry, encode as encode_record};
-use recovery::{Found, read_groups};
+pub(in crate::storage) use recovery::{Found, read_groups};
 pub use recovery::{GroupBounds, Loss};
 
 /// Operations that may wait. Consensus has a few in flight for each of some dozens of groups; more than this
@@ -161,7 +161,7 @@ impl Log {
             let bounds = &it.bounds;
             let last = bounds.last.max(bounds.purged_index);
             writer.groups.insert(*group, Group { last, crc: it.crc, purged: bounds.purged_index });
-            view.open(*group, bounds.first, bounds.last);
+            view.open(*group, bounds);
             if let (Some(from), Some(to)) = (it.leftover, bounds.purged_index) {
                 writer.leftovers.push_back((*group, from, to));
             }
@@ -183,37 +183,44 @@ impl Log {
         let view = &self.handle.shared.view;
         self.push(group, Change::Append { entries, sequence: 0 }, done, |change| {
             if let Change::Append { entries, sequence } = change {
-                *sequence = view.append(group, entries);
+                *sequence = view.append(group, entries)?;
             }
+            Ok(())
         });
     }
 
     /// Replaces the vote of a group; ordered with appends, durable before `done`.
     pub fn save_vote(&self, group: u16, vote: Vec<u8>, done: Done) {
-        self.push(group, Change::Vote(vote), done, |_| {});
+        self.push(group, Change::Vote(vote), done, |_| Ok(()));
     }
 
     /// Replaces a small value of a group; ordered with appends, durable before `done`.
     pub fn save_meta(&self, group: u16, key: u8, bytes: Vec<u8>, done: Done) {
-        self.push(group, Change::Meta(key, bytes), done, |_| {});
+        self.push(group, Change::Meta(key, bytes), done, |_| Ok(()));
     }
 
     /// Removes the entries above `keep`, or all of them. They cannot be read any more when this returns.
     pub fn truncate_after(&self, group: u16, keep: Option<u64>, done: Done) {
         let view = &self.handle.shared.view;
-        self.push(group, Change::Truncate { keep }, done, |_| view.truncate_after(group, keep));
+        self.push(group, Change::Truncate { keep }, done, |_| {
+            view.truncate_after(group, keep);
+            Ok(())
+        });
     }
 
     /// Forgets the entries up to `index`, which may lie beyond the last one: the next append then follows it.
     /// `marker` comes back in [`GroupBounds::purged`].
     pub fn purge_through(&self, group: u16, index: u64, marker: Vec<u8>, done: Done) {
         let view = &self.handle.shared.view;
-        self.push(group, Change::Purge { index, marker }, done, |_| view.purge_through(group, index));
+        self.push(group, Change::Purge { index, marker }, done, |_| {
+            view.purge_through(group, index);
+            Ok(())
+        });
     }
 
     /// Calls `done` once everything asked for before is durable.
     pub fn sync(&self, done: Done) {
-        self.push(0, Change::Sync, done, |_| {});
+        self.push(0, Change::Sync, done, |_| Ok(()));
     }
 
     /// The first and the last index of a group.
@@ -263,22 +270,19 @@ impl Log {
         shared.drain();
     }
 
-    fn push(&self, group: u16, change: Change, done: Done, prepare: impl FnOnce(&mut Change)) {
+    fn push(
+        &self,
+        group: u16,
+        change: Change,
+        done: Done,
+        prepare: impl FnOnce(&mut Change) -> io::Result<()>,
+    ) {
         let shared = &self.handle.shared;
         if shared.lost {
             return done(Err(io::Error::other("the log has lost acknowledged entries")));
         }
-        match shared.queue.push(Operation { group, change, done }, prepare) {
-            Ok(()) => {}
-            Err(Refused::Full(operation)) => {
-                (operation.done)(Err(io::Error::new(
-                    io::ErrorKind::WouldBlock,
-                    "too much waits for the log",
-                )));
-            }
-            Err(Refused::Closed(operation)) => {
-                (operation.done)(Err(io::Error::new(io::ErrorKind::BrokenPipe, "the log is closed")));
-            }
+        if let Err((operation, error)) = shared.queue.push(Operation { group, change, done }, prepare) {
+            (operation.done)(Err(error));
         }
     }
 }
@@ -294,9 +298,9 @@ impl Shared {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).commit(operations);
     }
 
-    /// Returns whether more is left to remove.
+    /// Returns whether more is left to remove, and time to do so: what a stop leaves is removed by the next start.
     fn sweep(&self) -> bool {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner).sweep()
+        !self.queue.is_closed() && self.writer.lock().unwrap_or_else(PoisonError::into_inner).sweep()
     }
 
     fn drain(&self) {

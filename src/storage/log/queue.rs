@@ -1,6 +1,7 @@
 //! What waits for the writer of the log.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -24,28 +25,28 @@ struct Inner {
     closed: bool,
 }
 
-/// Why an operation was not taken.
-pub(super) enum Refused {
-    Full(Operation),
-    Closed(Operation),
-}
-
 impl Queue {
     /// Puts `operation` behind the others; `prepare` runs first and under the same lock, so that what it
     /// changes has the order of the queue.
+    ///
+    /// Errors, with the operation back: `BrokenPipe` if the queue is closed, `WouldBlock` if it is full, and what
+    /// `prepare` answers.
     pub(super) fn push(
         &self,
         mut operation: Operation,
-        prepare: impl FnOnce(&mut Change),
-    ) -> Result<(), Refused> {
+        prepare: impl FnOnce(&mut Change) -> io::Result<()>,
+    ) -> Result<(), (Operation, io::Error)> {
         let mut inner = self.lock();
         if inner.closed {
-            return Err(Refused::Closed(operation));
+            return Err((operation, io::Error::new(io::ErrorKind::BrokenPipe, "the log is closed")));
         }
         if inner.operations.len() >= QUEUE_LEN_MAX || inner.bytes >= QUEUE_BYTES_MAX {
-            return Err(Refused::Full(operation));
+            let error = io::Error::new(io::ErrorKind::WouldBlock, "too much waits for the log");
+            return Err((operation, error));
         }
-        prepare(&mut operation.change);
+        if let Err(error) = prepare(&mut operation.change) {
+            return Err((operation, error));
+        }
         inner.bytes += operation.change.bytes();
         inner.operations.push_back(operation);
         drop(inner);
@@ -90,6 +91,10 @@ impl Queue {
             }
             notified.await;
         }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().closed
     }
 
     pub(super) fn close(&self) {

@@ -95,21 +95,22 @@ impl Writer {
     pub(super) fn commit(&mut self, operations: Vec<Operation>) {
         let mut answers = Vec::with_capacity(operations.len());
         for Operation { group, change, done } in operations {
-            let answer = match &self.failed {
-                Some(why) => Err(io::Error::other(why.clone())),
-                None => self.stage(group, change),
-            };
-            answers.push((done, answer));
+            if self.failed.is_none()
+                && let Err(error) = self.stage(group, change)
+            {
+                self.fail(&error);
+            }
+            answers.push(done);
         }
         if self.failed.is_none()
             && let Err(error) = self.finish()
         {
             self.fail(&error);
         }
-        for (done, answer) in answers {
+        for done in answers {
             done(match &self.failed {
                 Some(why) => Err(io::Error::other(why.clone())),
-                None => answer,
+                None => Ok(()),
             });
         }
     }
@@ -146,10 +147,13 @@ impl Writer {
         self.failed = Some(text);
     }
 
-    /// Takes one operation into the commit. An answer of `Err` refuses this operation alone.
-    fn stage(&mut self, group: u16, change: Change) -> io::Result<()> {
-        let outcome = match change {
-            Change::Append { entries, sequence } => return self.append(group, entries, sequence),
+    /// Takes one operation into the commit.
+    fn stage(&mut self, group: u16, change: Change) -> Result<()> {
+        match change {
+            Change::Append { entries, sequence } => {
+                self.append(group, entries, sequence);
+                Ok(())
+            }
             Change::Vote(vote) => {
                 self.hard.groups.entry(group).or_default().vote = Some(vote);
                 self.hard_dirty = true;
@@ -162,26 +166,18 @@ impl Writer {
             Change::Truncate { keep } => self.truncate(group, keep),
             Change::Purge { index, marker } => self.purge(group, index, marker),
             Change::Sync => Ok(()),
-        };
-        outcome.map_err(|error| {
-            self.fail(&error);
-            error.into()
-        })
+        }
     }
 
-    fn append(&mut self, group: u16, entries: Vec<LogEntry>, sequence: u64) -> io::Result<()> {
+    fn append(&mut self, group: u16, entries: Vec<LogEntry>, sequence: u64) {
         let it = self.groups.entry(group).or_default();
         for entry in entries {
-            if it.last.is_some_and(|last| entry.index != last + 1) {
-                let text = format!("append of index {} behind {:?} in group {group}", entry.index, it.last);
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-            }
+            assert!(it.last.is_none_or(|last| entry.index == last + 1), "the view lets no gap through");
             let (bytes, crc) = record::encode(group, &entry, it.crc);
             self.batch.put(keys::entry(group, entry.index), bytes);
             (it.last, it.crc) = (Some(entry.index), crc);
             self.view.staged(group, entry.index, sequence);
         }
-        Ok(())
     }
 
     /// Hands what is staged to the store: votes first. Not durable yet, except for the hard state.
@@ -220,10 +216,15 @@ impl Writer {
         let keep = keep.max(it.purged);
         // What is staged goes first, so that the entries to remove and the checksum to go on from are in the store.
         self.write()?;
-        let crc = match keep {
-            None => CHAIN_START,
-            Some(keep) if it.purged == Some(keep) => self.purged_crc(group)?,
-            Some(keep) => self.entry_crc(group, keep)?.unwrap_or(CHAIN_START),
+        let kept = match keep {
+            Some(keep) if it.purged != Some(keep) => self.entry_crc(group, keep)?.map(|crc| (keep, crc)),
+            Some(_) | None => None,
+        };
+        // If nothing is left, the group begins again where it was purged, or anywhere.
+        let (keep, crc) = match (kept, it.purged) {
+            (Some((keep, crc)), _) => (Some(keep), crc),
+            (None, Some(purged)) => (Some(purged), self.purged_crc(group)?),
+            (None, None) => (None, CHAIN_START),
         };
         // Nobody may be told of a loss because of this cut.
         let hard = self.hard.groups.entry(group).or_default();
