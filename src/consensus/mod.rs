@@ -20,6 +20,8 @@ mod runtime;
 mod state;
 mod state_machine;
 mod stored;
+#[cfg(test)]
+mod suite;
 mod types;
 mod view;
 mod weight;
@@ -34,6 +36,7 @@ pub use network::{
     Unanswered,
 };
 pub use state::{
-    Applied, CheckpointDone, Counts, Error as StateError, Machine, MachineOptions, SnapshotReader, Watch,
+    Applied, CheckpointDone, Counts, Error as StateError, Limits as StateLimits, Machine, MachineOptions,
+    SnapshotReader, Watch,
 };
 pub use view::{ListQuery, LiveRow, Page, Record, Workflow, WorkflowVersion};
