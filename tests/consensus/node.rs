@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use everstep::consensus::{
-    Append, Config, Conflict, Consensus, Error, Handle, Leadership, Machine, MachineOptions, Record,
-    StateLimits, Transport,
+    Append, Config, Consensus, Handle, Leadership, Machine, MachineOptions, StateLimits, Transport,
 };
 use everstep::engine::model::{
     Created, Epoch, Event, ExecutionId, PartitionId, Payload, SpecHash, TenantId, Timestamp, Version,
@@ -97,6 +96,11 @@ impl Node {
         self.log.shutdown();
     }
 
+    /// The oldest entry this node's log still has.
+    pub(crate) fn first_in_log(&self, partition: PartitionId) -> Option<u64> {
+        self.log.bounds(partition.0).0
+    }
+
     /// Waits until this node leads a partition.
     pub(crate) async fn leads(&self, partition: PartitionId) -> Epoch {
         let mut leadership = self.handle.leadership(partition);
@@ -107,8 +111,6 @@ impl Node {
         }
     }
 }
-
-pub(crate) type Appended = Result<Result<Arc<Record>, Conflict>, Error>;
 
 /// The execution with a number, in a slot of the first data partition.
 pub(crate) fn execution(number: u64) -> ExecutionId {
