@@ -70,6 +70,9 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) async fn start(config: Config, disks: &Disks, transport: Arc<dyn Transport>) -> Self {
+        // `RUST_LOG=openraft=info` shows what Raft does.
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         let options = LogOptions::new(disks.log.clone(), disks.hard_state.clone(), config.node);
         let (log, recovered) = Log::open(options).unwrap();
         let machine = |partition| {
