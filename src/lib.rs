@@ -15,7 +15,7 @@ pub mod actors;
 pub mod api;
 pub mod cli;
 pub mod consensus;
-// pub mod node;
+pub mod node;
 pub mod runners;
 pub mod storage;
 pub mod world;

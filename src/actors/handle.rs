@@ -158,7 +158,8 @@ impl Handle {
     }
 
     /// The definition an execution keeps.
-    pub fn spec_of(&self, record: &Record) -> Result<Arc<Spec>, Error> {
+    #[expect(clippy::unused_async, reason = "a node that does not lead the partition has to ask one that does")]
+    pub async fn spec_of(&self, record: &Record) -> Result<Arc<Spec>, Error> {
         read::spec(self.partition_of(record.execution.id), record.execution.spec)
     }
 
@@ -201,7 +202,7 @@ impl Handle {
     /// Why it is not further.
     pub async fn explain(&self, caller: &Caller, id: ExecutionId) -> Result<Vec<Reason>, Error> {
         let record = self.execution(caller, id).await?;
-        let spec = self.spec_of(&record)?;
+        let spec = self.spec_of(&record).await?;
         let now = self.inner.world.clock.now();
         let mut reasons = engine::explain(&record.execution, &spec, now);
         let partition = self.partition_of(id);

@@ -33,6 +33,7 @@ mod timers;
 mod tree;
 mod workflows;
 
+pub use crate::consensus::Watch;
 pub use handle::Handle;
 pub use request::{Caller, Error, PartitionHealth, PutWorkflow, Submission, Submitted, What, WorkflowPage};
 pub use tree::Tree;

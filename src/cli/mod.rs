@@ -26,7 +26,6 @@ mod connect;
 mod executions;
 mod failure;
 mod logging;
-mod node_shim;
 mod output;
 mod run;
 mod serve;
@@ -45,7 +44,7 @@ use clap::error::ErrorKind;
 
 use args::{Cli, Command};
 use failure::{Exit, Failure};
-use node_shim as node;
+use crate::node;
 use output::Format;
 
 /// Runs the command line of this process.

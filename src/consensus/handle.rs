@@ -1,12 +1,18 @@
 //! The door to consensus: what actors and front ends ask of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::watch;
+use openraft::ReadPolicy;
+use openraft::errors::{LinearizableReadError, RaftError};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{oneshot, watch};
 
 use crate::engine::model::{Epoch, ExecutionId, PartitionId, SpecHash};
 
 use super::error::Error;
+use super::group::{Common, Group};
+use super::proposer::{WISH_BYTES_MAX, Wish};
 use super::state::Machine;
 use super::{Append, CatalogueChange, CatalogueConflict, Conflict, Record, Workflow};
 
@@ -33,12 +39,28 @@ pub struct Handle {
 }
 
 pub(super) struct Inner {
-    pub(super) machines: Vec<Arc<Machine>>,
-    pub(super) leadership: Vec<watch::Receiver<Leadership>>,
-    pub(super) fatal: watch::Receiver<Option<Arc<str>>>,
+    groups: Vec<Group>,
+    node: u64,
+    patience: Duration,
+    fatal: watch::Receiver<Option<Arc<str>>>,
+}
+
+impl Inner {
+    pub(super) fn new(groups: Vec<Group>, common: &Common, fatal: watch::Receiver<Option<Arc<str>>>) -> Self {
+        let patience = Duration::from_millis(common.config.commit_timeout_ms);
+        Self { groups, node: common.config.node, patience, fatal }
+    }
+
+    pub(super) fn groups(&self) -> &[Group] {
+        &self.groups
+    }
 }
 
 impl Handle {
+    pub(super) fn new(inner: Arc<Inner>) -> Self {
+        Self { inner }
+    }
+
     /// The data partitions, in order.
     #[must_use]
     pub fn partitions(&self) -> Vec<PartitionId> {
@@ -68,8 +90,14 @@ impl Handle {
         append: Append,
         pin: Option<(SpecHash, Arc<str>)>,
     ) -> Result<Result<Arc<Record>, Conflict>, Error> {
-        let _ = (partition, epoch, append, pin);
-        Err(Error::Stopped)
+        assert_ne!(partition, PartitionId::CATALOGUE, "executions live in data partitions");
+        let bytes = Wish::weight(&append, pin.as_ref());
+        if bytes > WISH_BYTES_MAX {
+            return Err(Error::TooLarge { bytes, bytes_max: WISH_BYTES_MAX });
+        }
+        let (reply, answer) = oneshot::channel();
+        self.wish(partition, Wish::Append { epoch, append, pin, reply })?;
+        answer.await.map_err(|_| Error::Stopped)?
     }
 
     /// Changes the catalogue, if this node leads it.
@@ -80,14 +108,15 @@ impl Handle {
         &self,
         change: CatalogueChange,
     ) -> Result<Result<Arc<Workflow>, CatalogueConflict>, Error> {
-        let _ = change;
-        Err(Error::Stopped)
+        let (reply, answer) = oneshot::channel();
+        self.wish(PartitionId::CATALOGUE, Wish::Change { change: Box::new(change), reply })?;
+        answer.await.map_err(|_| Error::Stopped)?
     }
 
     /// The replicated state of a partition, 0 being the catalogue.
     #[must_use]
     pub fn machine(&self, partition: PartitionId) -> &Arc<Machine> {
-        &self.inner.machines[usize::from(partition.0)]
+        &self.group(partition).applied.machine
     }
 
     /// Waits until a read of this node's state sees every write that was acknowledged before the call.
@@ -96,13 +125,40 @@ impl Handle {
     /// [`Error::NoLeader`] if this node does not lead the partition, [`Error::Timeout`] if no quorum
     /// confirms that it still does.
     pub async fn linearize(&self, partition: PartitionId) -> Result<(), Error> {
-        Err(Error::NoLeader { partition, hint: None })
+        let group = self.group(partition);
+        if let Leadership::Following { leader: hint } = *group.leadership.borrow() {
+            return Err(Error::NoLeader { partition, hint });
+        }
+        // A node that is its own quorum cannot be deposed behind its back.
+        if group.sole_voter(self.inner.node) {
+            return Ok(());
+        }
+        let confirm = async {
+            match group.raft.ensure_linearizable(ReadPolicy::LeaseRead).await {
+                Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {
+                    group.raft.ensure_linearizable(ReadPolicy::ReadIndex).await
+                }
+                decided => decided,
+            }
+        };
+        let late =
+            |_| Error::Timeout { ms: u64::try_from(self.inner.patience.as_millis()).unwrap_or(u64::MAX) };
+        match tokio::time::timeout(self.inner.patience, confirm).await.map_err(late)? {
+            Ok(_) => Ok(()),
+            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(to))) => {
+                Err(Error::NoLeader { partition, hint: to.leader_id })
+            }
+            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {
+                Err(Error::NoLeader { partition, hint: None })
+            }
+            Err(RaftError::Fatal(_)) => Err(Error::Stopped),
+        }
     }
 
     /// Follows who leads a partition, 0 being the catalogue.
     #[must_use]
     pub fn leadership(&self, partition: PartitionId) -> watch::Receiver<Leadership> {
-        self.inner.leadership[usize::from(partition.0)].clone()
+        self.group(partition).leadership.clone()
     }
 
     /// Turns to a reason when a part of consensus has died: the node has to exit then.
@@ -111,7 +167,18 @@ impl Handle {
         self.inner.fatal.clone()
     }
 
+    fn wish(&self, partition: PartitionId, wish: Wish) -> Result<(), Error> {
+        self.group(partition).wishes.try_send(wish).map_err(|refused| match refused {
+            TrySendError::Full(_) => Error::Overloaded { what: "the queue of the partition" },
+            TrySendError::Closed(_) => Error::Stopped,
+        })
+    }
+
+    fn group(&self, partition: PartitionId) -> &Group {
+        &self.inner.groups[usize::from(partition.0)]
+    }
+
     fn partition_count(&self) -> u16 {
-        u16::try_from(self.inner.machines.len() - 1).expect("there are at most 65,535 partitions")
+        u16::try_from(self.inner.groups.len() - 1).expect("there are at most 65,535 partitions")
     }
 }

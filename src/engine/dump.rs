@@ -68,7 +68,7 @@ impl Dump<'_> {
             | Event::StepCancelled { step }
             | Event::OutcomeIgnored { step, .. } => {
                 let from = before.step(*step).map(state).unwrap_or_default();
-                format!("step {name}/{} {from}{}", self.step_id(*step), self.step_fact(&recorded.event))
+                format!("step {name}/{}{from}{}", self.step_id(*step), self.step_fact(&recorded.event))
             }
         }
     }
@@ -87,7 +87,7 @@ impl Dump<'_> {
                 AfterFailure::Backoff { until } => {
                     format!(" ⇨ Backoff{} ({fault})", self.time("until", Some(*until)))
                 }
-                AfterFailure::Exhausted => format!(" ⇨ exhausted ({fault})"),
+                AfterFailure::Exhausted => format!(" failed for good ({fault})"),
                 AfterFailure::Uncertain => format!(" ⇨ Uncertain ({fault})"),
             },
             Event::StepFailed { fault, handling, .. } => match handling {
@@ -150,7 +150,7 @@ impl Dump<'_> {
             let _ = write!(text, "{}", some("output", output));
         }
         for (key, step) in execution.keyed_steps() {
-            let _ = write!(text, "\nstep {}/{} {}", self.name, self.step_id(key), state(step));
+            let _ = write!(text, "\nstep {}/{}{}", self.name, self.step_id(key), state(step));
             text += &self.time("until", step.due);
             if let Some(output) = &step.output {
                 text += &some("output", output);
@@ -171,19 +171,20 @@ impl Dump<'_> {
     }
 }
 
-/// A step's status, with the number of the attempt where there is one in play.
+/// A step's status, with the number of the attempt where there is one in play. Between an attempt's
+/// last failure and the step's own there is nothing to say.
 fn state(step: &Step) -> String {
     match step.status {
-        StepStatus::Running | StepStatus::Uncertain => format!("{:?}#{}", step.status, step.attempt),
+        StepStatus::Running | StepStatus::Uncertain => format!(" {:?}#{}", step.status, step.attempt),
+        StepStatus::Ready => String::new(),
         StepStatus::Pending
-        | StepStatus::Ready
         | StepStatus::Waiting
         | StepStatus::Backoff
         | StepStatus::Completed
         | StepStatus::Failed
         | StepStatus::Skipped
         | StepStatus::Cancelled
-        | StepStatus::Compensated => format!("{:?}", step.status),
+        | StepStatus::Compensated => format!(" {:?}", step.status),
     }
 }
 

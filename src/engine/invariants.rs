@@ -4,7 +4,7 @@
 //! can be; [`check_history`] reads a list of facts with a memory of its own. Tests run both after each
 //! fact, and whoever suspects a damaged store may run them on what it holds.
 
-use crate::decide::{is_ready, needs_wanted};
+use crate::decide::{Turn, needs_wanted, turn};
 use crate::definition::Spec;
 use crate::model::{
     AfterFailure, AttemptNumber, Event, Execution, Recorded, Status, Step, StepIndex, StepKey, StepStatus,
@@ -102,7 +102,7 @@ fn place_of_step(wrong: &mut Wrong, execution: &Execution, spec: &Spec, index: S
         | StepStatus::Cancelled
         | StepStatus::Compensated => false,
     };
-    let ready = is_ready(spec, execution, index);
+    let ready = turn(spec, execution, index) != Turn::Wait;
     wrong.unless(!reached || ready, || {
         format!("it was reached before {} of its needs were done", needs_wanted(spec, index))
     });

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use crate::actors;
-use crate::consensus::{self, Consensus};
+use crate::consensus::{self, Consensus, Machine, MachineOptions, Nowhere};
+use crate::engine::model::PartitionId;
 use crate::runners::Registry;
 use crate::storage::{Log, Recovered, Store};
 use crate::world::World;
@@ -40,8 +41,10 @@ impl Core {
     /// What keeps either from starting.
     pub async fn start(parts: Parts) -> Result<Self, Error> {
         let (log, recovered) = parts.log;
+        let machines = open_machines(parts.consensus.partitions, &parts.state)?;
+        let alone = Arc::new(Nowhere);
         let consensus =
-            Consensus::start(parts.consensus, parts.world.clone(), log, recovered, parts.state).await?;
+            Consensus::start(parts.consensus, parts.world.clone(), log, recovered, machines, alone).await?;
         let tree = actors::Tree::start(consensus.handle(), Arc::new(parts.runners), parts.world).await?;
         Ok(Self { consensus, tree })
     }
@@ -75,4 +78,11 @@ impl Core {
         self.tree.stop().await;
         Ok(self.consensus.shutdown().await?)
     }
+}
+
+/// The state of the catalogue and of every data partition, in order.
+fn open_machines(partitions: u16, store: &Arc<dyn Store>) -> Result<Vec<Arc<Machine>>, Error> {
+    (0..=partitions)
+        .map(|id| Ok(Machine::open(MachineOptions::new(PartitionId(id), store.clone()))?))
+        .collect()
 }

@@ -24,6 +24,9 @@ pub enum Error {
     /// Consensus did not start, or did not stop well.
     #[error("consensus: {0}")]
     Consensus(#[from] consensus::Error),
+    /// The state of a partition cannot be read.
+    #[error("state: {0}")]
+    State(#[from] consensus::StateError),
     /// The actors did not start.
     #[error("actors: {0}")]
     Actors(#[from] actors::Error),

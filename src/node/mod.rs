@@ -17,7 +17,6 @@ mod world;
 
 use std::net::SocketAddr;
 
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -29,7 +28,6 @@ pub use core::{Core, Parts};
 pub use error::Error;
 pub use observe::log_to_stderr;
 pub use settings::{Overrides, Settings, SettingsError};
-pub use world::real as real_world;
 
 /// A running node.
 pub struct Node {
@@ -57,7 +55,7 @@ impl Node {
         let until = async {
             let _dropped = closed.await;
         };
-        let serving = tokio::spawn(api::serve(listener, router, until, settings.api.connections_max));
+        let serving = tokio::spawn(api::serve(listener, router, until, wiring::connections(&settings)));
         Ok(Self { core, address, close, serving, disk })
     }
 

@@ -1,12 +1,14 @@
 //! From settings to parts.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use crate::api::ApiSettings;
+use crate::api::{Access, ApiSettings, ConnectionLimits};
 use crate::consensus;
+use crate::engine::model::TenantId;
 use crate::runners::{self, Registry};
 use crate::storage::{DataDir, Driver, Log, LogOptions};
 
@@ -73,7 +75,7 @@ fn runner_settings(settings: &Settings, disk: &DataDir, address: SocketAddr) -> 
         shell: runners::ShellSettings {
             enabled: shell.enabled,
             env_allow: shell.env_allow.clone(),
-            environment: std::env::vars().collect(),
+            environment: environment(),
             work_dir: disk.path.join("work"),
             base_dir: std::env::current_dir().ok(),
             require_sandbox: shell.require_sandbox,
@@ -89,7 +91,22 @@ fn runner_settings(settings: &Settings, disk: &DataDir, address: SocketAddr) -> 
     }
 }
 
+/// The variables of this process that are text.
+fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
 /// What the front ends are told.
 pub(super) fn api(settings: &Settings) -> ApiSettings {
-    ApiSettings { anonymous_user: settings.api.anonymous_user.clone(), ..ApiSettings::default() }
+    let tenant = TenantId::new("default").expect("`default` is a slug");
+    let access = Access::Anonymous { tenant, user: settings.api.anonymous_user.clone() };
+    let api = ApiSettings::new(access, env!("CARGO_PKG_VERSION"));
+    ApiSettings { origins: settings.api.cors_origins.clone(), ..api }
+}
+
+/// How many connections, and how slow they may be.
+pub(super) fn connections(settings: &Settings) -> ConnectionLimits {
+    ConnectionLimits { connections_max: settings.api.connections_max, ..ConnectionLimits::default() }
 }

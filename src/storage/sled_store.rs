@@ -23,6 +23,7 @@ use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::memory::is_void;
 use super::store::Pair;
@@ -62,6 +63,10 @@ const STUB_BYTES: usize = 9;
 /// How often a reader tries again when a value in pieces is replaced under it.
 const READ_ATTEMPTS_MAX: usize = 16;
 
+/// How often a locked database is tried, and the pause between: longer than sled needs to finish its last write.
+const OPEN_ATTEMPTS_MAX: usize = 100;
+const OPEN_PAUSE: Duration = Duration::from_millis(20);
+
 /// A sled database in a directory.
 #[derive(Debug)]
 pub struct SledStore {
@@ -82,7 +87,7 @@ impl SledStore {
             .cache_capacity(cache_bytes)
             .segment_size(SEGMENT_BYTES)
             .flush_every_ms(None);
-        let tree = guarded(path, "open", || config.open())?;
+        let tree = open_tree(path, &config)?;
         let file = File::open(path.join("db")).map_err(Error::open(path.join("db")))?;
         // sled never syncs its own settings, without which it would guess the size of its segments.
         let settings = path.join("conf");
@@ -268,6 +273,17 @@ fn stub(value: &[u8]) -> Vec<u8> {
 fn stub_parts(stored: &[u8]) -> Option<(usize, u32)> {
     let [a, b, c, d, e, f, g, h, STUB] = *stored else { return None };
     Some((u32::from_le_bytes([a, b, c, d]) as usize, u32::from_le_bytes([e, f, g, h])))
+}
+
+/// Opens the tree. sled's threads may hold the lock for a moment after an earlier opening was dropped.
+fn open_tree(path: &Path, config: &sled::Config) -> Result<sled::Db> {
+    for _ in 1..OPEN_ATTEMPTS_MAX {
+        match guarded(path, "open", || config.open()) {
+            Err(Error::Locked { .. }) => std::thread::sleep(OPEN_PAUSE),
+            outcome => return outcome,
+        }
+    }
+    guarded(path, "open", || config.open())
 }
 
 /// Runs sled, whose panics on damaged files become errors.

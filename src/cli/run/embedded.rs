@@ -30,7 +30,7 @@ impl Embedded {
     /// Starts the node and waits until it is ready to work.
     pub(in crate::cli) async fn start(globals: &Globals, data_dir: &Path) -> Result<Self, Failure> {
         let overrides =
-            Overrides { listen: Some("127.0.0.1:0".to_owned()), data_dir: Some(data_dir.to_owned()) };
+            Overrides { listen: Some("127.0.0.1:0".to_owned()), data_dir: Some(data_dir.to_owned()), insecure: false };
         let settings = Settings::dev(std::env::vars(), overrides).map_err(node::Error::from)?;
         logging::start(&settings.log.level, &settings.log.format)?;
         let node = Node::start(settings).await?;

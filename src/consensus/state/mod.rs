@@ -1,202 +1,52 @@
-//! Under construction: the signatures first.
-#![expect(unused_variables, reason = "the bodies follow")]
+//! The replicated state of one partition: what its log adds up to.
+//!
+//! A [`Machine`] folds entries into records held in memory and writes them behind the log, in slices. The log
+//! is what makes an entry durable; the state only has to catch up before the log is cut. So a short execution
+//! costs one write here in its whole life: it is finished before the first checkpoint looks at it, and then
+//! leaves with others in one value, a *pack*.
+//!
+//! Three things live in memory: every record the store does not have yet (the *overlay*), some clean ones (the
+//! *cache*), and a small row for each unfinished execution (*live*), so that hundreds of thousands of parked ones
+//! cost little and a new leader knows at once which of them need an actor. Finished executions cost nothing at the
+//! start and nothing in memory, however many are kept.
+//!
+//! One execution is always in exactly one place that counts, and is looked for in this order: overlay, cache, its
+//! live row in the store, the packs of its window, newest first.
+//!
+//! Reading order: [`apply`](Machine::apply), `checkpoint`, `packs`, `lookup`, `list`, `snapshot`; `keys` and
+//! `stored` are the storage format.
+//!
+//! Caveats: a store that cannot be read while an entry is folded ends this replica by a panic, because guessing
+//! would make it differ from the others. Workflows are all kept in memory. Claims are kept for ever. A record that
+//! somebody still holds when its execution changes is copied, so callers let go of it before they append.
 
-use std::sync::Arc;
+mod apply;
+mod cache;
+mod catalogue;
+mod change;
+mod checkpoint;
+mod digest;
+mod disk;
+mod error;
+mod keys;
+mod limits;
+mod list;
+mod live;
+mod lookup;
+mod loose;
+mod machine;
+mod overlay;
+mod packs;
+mod snapshot;
+mod specs;
+mod stored;
+mod tenants;
+mod watch;
+mod weight;
 
-use crate::engine::definition::Spec;
-use crate::engine::model::{
-    DefinitionStatus, Epoch, ExecutionId, PartitionId, Recorded, SpecHash, TenantId, Timestamp, Version,
-    WorkflowId,
-};
-
-use super::command::{Command, Reply};
-use super::view::{ListQuery, LiveRow, Page, Record, Workflow};
-
-/// Why the state of a partition cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A snapshot is not what its sender made.
-    #[error("the snapshot is damaged: {what}")]
-    Snapshot {
-        /// What is wrong.
-        what: String,
-    },
-}
-
-/// A result of the state.
-pub type Result<T> = std::result::Result<T, Error>;
-
-/// What a machine needs.
-pub struct MachineOptions {
-    /// Which partition.
-    pub partition: PartitionId,
-    // pub store: Arc<dyn Store>, pub limits: Limits (Default)
-}
-
-/// How far the state has come.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Applied {
-    /// The index of the last entry in the state; 0: none.
-    pub index: u64,
-    /// What the caller of the last checkpoint kept with it. Only known directly after `open` and `install`.
-    pub meta: Option<Vec<u8>>,
-}
-
-/// What a checkpoint achieved.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CheckpointDone {
-    /// The state is durable through this entry: a restart replays from the next one.
-    pub index: u64,
-    /// How many records were written.
-    pub written: usize,
-    /// There is more to write at once.
-    pub more: bool,
-}
-
-/// Sizes of a machine.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Unfinished executions.
-    pub live: usize,
-    /// Those of them that need an actor.
-    pub runnable: usize,
-    /// Records that the store does not have yet.
-    pub dirty: usize,
-    /// Their bytes, about.
-    pub dirty_bytes: usize,
-    /// Clean records in memory.
-    pub cached: usize,
-    /// Their bytes, about.
-    pub cached_bytes: usize,
-}
-
-/// Wakes when an execution has changed.
-pub struct Watch {}
-
-impl Watch {
-    /// Waits for the next change since the watch was made, or since the last call.
-    pub async fn changed(&mut self) {}
-}
-
-/// A consistent copy of the state, read in chunks. Checkpoints wait while one exists.
-pub struct SnapshotReader {}
-
-impl SnapshotReader {
-    /// The entry through which the snapshot is complete.
-    pub fn index(&self) -> u64 {
-        0
-    }
-    /// What the caller of the checkpoint kept with it.
-    pub fn meta(&self) -> Option<&[u8]> {
-        None
-    }
-    /// The next chunk, at most about 256 KiB, with its own checksum; none after the last.
-    pub fn next_chunk(&mut self) -> Result<Option<Vec<u8>>> {
-        Ok(None)
-    }
-}
-
-/// The replicated state of one partition.
-pub struct Machine {}
-
-impl Machine {
-    /// Reads what the last checkpoint left.
-    pub fn open(options: MachineOptions) -> Result<Arc<Self>> {
-        Ok(Arc::new(Self {}))
-    }
-    /// How far the state has come.
-    pub fn applied(&self) -> Applied {
-        Applied::default()
-    }
-    /// Folds one entry.
-    pub fn apply(&self, index: u64, command: &Command) -> Reply {
-        Reply::None
-    }
-    /// Notes an entry that changes nothing (blank, membership).
-    pub fn pass(&self, index: u64) {}
-    /// Writes a small slice of what is dirty, then syncs.
-    pub fn checkpoint(&self, meta_at: &dyn Fn(u64) -> Option<Vec<u8>>) -> Result<CheckpointDone> {
-        Ok(CheckpointDone::default())
-    }
-    /// The newest leadership.
-    pub fn epoch(&self) -> Epoch {
-        Epoch(0)
-    }
-    /// The time of the newest entry.
-    pub fn at(&self) -> Timestamp {
-        Timestamp::default()
-    }
-    /// An execution.
-    pub fn record(&self, tenant: &TenantId, id: ExecutionId) -> Result<Option<Arc<Record>>> {
-        Ok(None)
-    }
-    /// Its events from version `from` (0: the first) on.
-    pub fn history(
-        &self,
-        tenant: &TenantId,
-        id: ExecutionId,
-        from: Version,
-        limit: usize,
-    ) -> Result<Option<Vec<Recorded>>> {
-        Ok(None)
-    }
-    /// A pinned definition, compiled.
-    pub fn spec(&self, hash: SpecHash) -> Result<Option<Arc<Spec>>> {
-        Ok(None)
-    }
-    /// Whether the text of a definition is here.
-    pub fn is_pinned(&self, hash: SpecHash) -> bool {
-        false
-    }
-    /// All unfinished executions.
-    pub fn live(&self) -> Vec<LiveRow> {
-        Vec::new()
-    }
-    /// Sizes.
-    pub fn counts(&self) -> Counts {
-        Counts::default()
-    }
-    /// Unfinished executions of a workflow.
-    pub fn running_of(&self, tenant: &TenantId, workflow: WorkflowId) -> usize {
-        0
-    }
-    /// A page of executions, newest first.
-    pub fn list(&self, tenant: &TenantId, query: &ListQuery) -> Result<Page> {
-        Ok(Page::default())
-    }
-    /// Watches an execution.
-    pub fn watch(&self, id: ExecutionId) -> Watch {
-        Watch {}
-    }
-    /// A workflow. Only partition 0 has them.
-    pub fn workflow(&self, tenant: &TenantId, id: WorkflowId) -> Option<Arc<Workflow>> {
-        None
-    }
-    /// Workflows, newest first, with ids below `before`.
-    pub fn workflows(
-        &self,
-        tenant: &TenantId,
-        status: Option<DefinitionStatus>,
-        before: Option<WorkflowId>,
-        limit: usize,
-    ) -> Vec<Arc<Workflow>> {
-        Vec::new()
-    }
-    /// A consistent copy, as of the last checkpoint.
-    pub fn snapshot(self: &Arc<Self>) -> Result<SnapshotReader> {
-        Ok(SnapshotReader {})
-    }
-    /// Replaces the whole state by a snapshot.
-    pub fn install(
-        &self,
-        index: u64,
-        meta: Option<Vec<u8>>,
-        chunks: &mut dyn Iterator<Item = Vec<u8>>,
-    ) -> Result<()> {
-        Ok(())
-    }
-    /// A hash of all that replicas have in common.
-    pub fn digest(&self) -> Result<u64> {
-        Ok(0)
-    }
-}
+pub use checkpoint::CheckpointDone;
+pub use error::Error;
+pub use limits::Limits;
+pub use machine::{Applied, Counts, Machine, MachineOptions};
+pub use snapshot::SnapshotReader;
+pub use watch::Watch;

@@ -4,7 +4,7 @@
 //! is tried again, its wait is over and it is done. [`advance`] looks at the steps a decision has
 //! woken, in the definition's order, until none is left; then the execution may be complete.
 
-use crate::definition::{Join, Spec, StepKind};
+use crate::definition::{Join, Spec, StepKind, StepSpec};
 use crate::model::{
     Event, Execution, Fault, SkipReason, Status, Step, StepIndex, StepKey, StepStatus, Wait, codes, limits,
 };
@@ -52,15 +52,15 @@ fn look_at(draft: &mut Draft<'_>, index: StepIndex) {
     let step = draft.step(index);
     let due = step.due.is_some_and(|due| due <= draft.moment.at);
     match step.status {
-        StepStatus::Pending if nothing_to_catch(draft.spec, &draft.execution, index) => {
-            draft
-                .push(Event::StepSkipped { step: StepKey::plain(index), reason: SkipReason::NothingToCatch });
-        }
-        StepStatus::Pending if is_ready(draft.spec, &draft.execution, index) => begin(draft, index),
+        StepStatus::Pending => match turn(draft.spec, &draft.execution, index) {
+            Turn::Wait => {}
+            Turn::Begin => begin(draft, index),
+            Turn::NothingToCatch => draft
+                .push(Event::StepSkipped { step: StepKey::plain(index), reason: SkipReason::NothingToCatch }),
+        },
         StepStatus::Backoff if due => start_attempt(draft, index),
         StepStatus::Waiting if due => end_wait(draft, index),
-        StepStatus::Pending
-        | StepStatus::Backoff
+        StepStatus::Backoff
         | StepStatus::Waiting
         | StepStatus::Ready
         | StepStatus::Running
@@ -70,6 +70,38 @@ fn look_at(draft: &mut Draft<'_>, index: StepIndex) {
         | StepStatus::Cancelled
         | StepStatus::Compensated
         | StepStatus::Uncertain => {}
+    }
+}
+
+/// What becomes of a pending step when one looks at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Something has to settle first.
+    Wait,
+    /// Its needs are met.
+    Begin,
+    /// Its needs are met, and nothing it watches has failed.
+    NothingToCatch,
+}
+
+/// Whether it is a pending step's turn: a jump has chosen it, or enough of its needs are done. One
+/// that catches also waits until it is known whether there is anything to catch.
+pub(crate) fn turn(spec: &Spec, execution: &Execution, index: StepIndex) -> Turn {
+    let StepSpec { needs, catches, .. } = &spec.steps[index.usize()];
+    let wanted = needs_wanted(spec, index);
+    let step = |index: &StepIndex| &execution.steps[index.usize()];
+    if step(&index).chosen {
+        return Turn::Begin;
+    }
+    if needs.iter().filter(|need| is_done(step(need))).take(wanted).count() < wanted {
+        return Turn::Wait;
+    }
+    let failed = |caught: &StepIndex| step(caught).status == StepStatus::Failed;
+    match catches.as_slice() {
+        [] => Turn::Begin,
+        caught if caught.iter().any(failed) => Turn::Begin,
+        caught if caught.iter().all(|caught| is_done(step(caught))) => Turn::NothingToCatch,
+        _ => Turn::Wait,
     }
 }
 
@@ -97,23 +129,6 @@ pub(crate) fn needs_wanted(spec: &Spec, index: StepIndex) -> usize {
         Join::Any => step.needs.len().min(1),
         Join::AtLeast(number) => step.needs.len().min(usize::from(number)),
     }
-}
-
-/// Whether enough of a step's needs are done, or a jump has chosen it.
-pub(crate) fn is_ready(spec: &Spec, execution: &Execution, index: StepIndex) -> bool {
-    let wanted = needs_wanted(spec, index);
-    let needs = &spec.steps[index.usize()].needs;
-    let done = || needs.iter().filter(|need| is_done(&execution.steps[need.usize()]));
-    execution.steps[index.usize()].chosen || done().take(wanted).count() == wanted
-}
-
-/// A step that catches has nothing to do once all it watches is over and well.
-fn nothing_to_catch(spec: &Spec, execution: &Execution, index: StepIndex) -> bool {
-    let caught = &spec.steps[index.usize()].catches;
-    let well = |step: &Step| is_done(step) && step.status != StepStatus::Failed;
-    !caught.is_empty()
-        && !execution.steps[index.usize()].chosen
-        && caught.iter().all(|caught| well(&execution.steps[caught.usize()]))
 }
 
 /// The needs are met: the step is skipped, computed, put to sleep, or tried.

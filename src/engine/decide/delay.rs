@@ -34,26 +34,22 @@ fn duration(value: &Value) -> Result<Millis, Fault> {
             "params/for is {value}, and has to be a duration such as 500ms, 10s, 5m, 2h, 3d or a number of seconds"
         ))
     };
-    match value {
-        Value::Number(seconds) => {
-            let seconds = seconds.as_f64().filter(|seconds| *seconds >= 0.0).ok_or_else(unreadable)?;
-            Ok(Millis((seconds * 1_000.0).round() as u64))
-        }
-        Value::String(text) => {
-            let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-            let unit = match &text[digits.len()..] {
-                "ms" => 1,
-                "s" | "" => 1_000,
-                "m" => 60_000,
-                "h" => 3_600_000,
-                "d" => 86_400_000,
-                _ => return Err(unreadable()),
-            };
-            let number: u64 = digits.trim_end().parse().map_err(|_| unreadable())?;
-            Ok(Millis(number.saturating_mul(unit)))
-        }
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => Err(unreadable()),
-    }
+    let ms = match value {
+        Value::Number(seconds) => seconds.as_f64().map(|seconds| seconds * 1_000.0),
+        Value::String(text) => text_ms(text.trim()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    };
+    let ms = ms.filter(|ms| *ms >= 0.0).ok_or_else(unreadable)?;
+    // Casting saturates; what is too long is refused by the caller.
+    Ok(Millis(ms.round() as u64))
+}
+
+fn text_ms(text: &str) -> Option<f64> {
+    let units = [("ms", 1.0), ("s", 1e3), ("m", 6e4), ("h", 3.6e6), ("d", 86.4e6)];
+    let with_unit = |(unit, ms): (&str, f64)| Some((text.strip_suffix(unit)?.trim_end(), ms));
+    let (amount, ms) = units.into_iter().find_map(with_unit).unwrap_or((text, 1e3));
+    let plain = amount.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    amount.parse::<f64>().ok().filter(|_| plain).map(|amount| amount * ms)
 }
 
 fn instant(value: &Value) -> Result<Timestamp, Fault> {

@@ -4,13 +4,13 @@ use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use crate::definition::{Spec, StepSpec};
-use crate::evolve;
 use crate::expression::Scope;
 use crate::model::{
     Event, Execution, Fault, Handling, Moment, Payload, Recorded, Step, StepIndex, StepKey, codes, limits,
 };
 
 use super::graph::Dependents;
+use crate::{evolve, invariants};
 
 /// The execution as it will be, and the facts that make it so.
 pub(super) struct Draft<'a> {
@@ -37,6 +37,11 @@ impl<'a> Draft<'a> {
 
     /// The facts, once nothing is left to decide.
     pub(super) fn into_events(self) -> Vec<Event> {
+        debug_assert_eq!(
+            invariants::check(&self.execution, self.spec),
+            [""; 0],
+            "a decision broke a promise"
+        );
         self.events
     }
 

@@ -96,9 +96,14 @@ pub(super) fn retry(
             | StepStatus::Compensated => false,
         }),
     };
-    // An execution may fail without a failed step, by its `output`; that alone can then be tried again.
-    if steps.is_empty() && execution.status != Status::Failed {
-        return Err(Rejection::NothingToRetry);
+    match (steps.is_empty(), execution.status) {
+        (false, _) => {}
+        // An execution may fail by its `output` alone; that alone is then tried again.
+        (true, Status::Failed) => {}
+        (true, Status::Running) => {
+            return Err(Rejection::NotAllowed { action: Action::Retry, status: execution.status });
+        }
+        (true, _) => return Err(Rejection::NothingToRetry),
     }
     let deadline = match finished {
         true => spec.timeout.map(|timeout| moment.at + timeout),

@@ -16,9 +16,16 @@ pub(super) const FINDINGS_MAX: usize = 100;
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     list: Vec<Finding>,
+    /// Codes that do not count.
+    ignored: &'static [&'static str],
 }
 
 impl Findings {
+    /// Collects all findings but those with some codes.
+    pub(super) const fn ignoring(codes: &'static [&'static str]) -> Self {
+        Self { list: Vec::new(), ignored: codes }
+    }
+
     /// Adds a finding about a place.
     pub(super) fn add(&mut self, at: &Cursor<'_>, code: &'static str, message: impl Into<String>) {
         self.add_at(&at.pointer, at.node.place, code, message, None);
@@ -44,7 +51,7 @@ impl Findings {
         message: impl Into<String>,
         hint: Option<String>,
     ) {
-        if self.full() {
+        if self.full() || self.ignored.contains(&code) {
             return;
         }
         self.list.push(Finding {

@@ -157,8 +157,8 @@ fn template(
 }
 
 fn problem(at: &Cursor<'_>, problem: Problem, findings: &mut Findings) {
-    let Problem { message, hint, .. } = problem;
-    findings.add_at(&at.pointer, at.node.place, "expression", message, hint);
+    let Problem { message, hint, at: byte } = problem;
+    findings.add_at(&at.pointer, at.node.place_of(byte), "expression", message, hint);
 }
 
 struct Compiler<'c> {

@@ -79,11 +79,17 @@ impl Reader<'_> {
                 self.position += 1;
                 return builder.open_list(place);
             }
-            Some(b'"') => Kind::Text(self.string()?),
+            Some(b'"') => {
+                let start = self.position;
+                let text = self.string()?;
+                let quote = (self.position - start == text.len() + 2).then_some(1);
+                builder.value(Node { kind: Kind::Text(text), place, quote });
+                return Ok(());
+            }
             Some(b'-' | b'0'..=b'9') => self.number()?,
             _ => self.word()?,
         };
-        builder.value(Node { kind, place });
+        builder.value(Node { kind, place, quote: None });
         Ok(())
     }
 

@@ -111,11 +111,10 @@ impl Spec {
     /// Errors: what keeps it from running.
     pub fn load(canonical: &str) -> Result<Self, Vec<Finding>> {
         let root = Node::read(canonical).map_err(malformed)?;
-        let mut findings = Findings::default();
+        let mut findings = Findings::ignoring(&LENIENT);
         let spec = compile::compile(&root, Self::hash_of(canonical), None, &mut findings);
-        let serious: Vec<_> =
-            findings.finish().into_iter().filter(|finding| !LENIENT.contains(&finding.code)).collect();
-        spec.filter(|_| serious.is_empty()).ok_or(serious)
+        let findings = findings.finish();
+        spec.filter(|_| findings.is_empty()).ok_or(findings)
     }
 
     /// The hash of a canonical text.

@@ -19,6 +19,8 @@ pub(super) struct Place {
 pub(super) struct Node {
     pub(super) kind: Kind,
     pub(super) place: Place,
+    /// Of a string that stands in the text as it is, on one line: how many characters its quote takes.
+    pub(super) quote: Option<u32>,
 }
 
 /// A value.
@@ -69,6 +71,14 @@ impl Node {
             let flow = text.len() <= FLOW_BYTES_MAX && !malformed.message.starts_with(json::FINAL);
             if flow { yaml::read(text).map_err(|_| malformed) } else { Err(malformed) }
         })
+    }
+
+    /// The place of a byte of a string, where that can be told; otherwise its beginning.
+    pub(super) fn place_of(&self, byte: usize) -> Place {
+        let Kind::Text(text) = &self.kind else { return self.place };
+        let before = text.get(..byte).map_or(0, |part| part.chars().count());
+        let more = self.quote.and_then(|quote| u32::try_from(before).ok()?.checked_add(quote));
+        Place { column: self.place.column.saturating_add(more.unwrap_or(0)), ..self.place }
     }
 
     /// What kind of value it is, with its article, for messages.
@@ -241,10 +251,10 @@ impl Builder {
     /// Closes what was opened last and gives it back as a copy of what was added. Errors: a key twice.
     pub(super) fn close(&mut self) -> Result<(), Malformed> {
         let node = match self.open.pop() {
-            Some(Open::List(items, place)) => Node { kind: Kind::List(items), place },
+            Some(Open::List(items, place)) => Node { kind: Kind::List(items), place, quote: None },
             Some(Open::Map { entries, place, .. }) => {
                 unique(&entries)?;
-                Node { kind: Kind::Map(entries), place }
+                Node { kind: Kind::Map(entries), place, quote: None }
             }
             None => return Ok(()),
         };

@@ -102,16 +102,13 @@ fn effect(
         findings.hinted(named, "unknown_runner", format!("there is no runner `{runner}`"), hint);
         return None;
     };
-    let action = match action {
-        None => shape.actions.first().cloned().unwrap_or_default(),
-        Some((action, at)) => {
-            if !shape.actions.contains(&action) {
-                let words: Vec<&str> = shape.actions.iter().map(String::as_str).collect();
-                unknown_action(&at, &runner, &action, &words, findings);
-            }
-            action
-        }
-    };
+    if let Some((action, at)) = &action
+        && !shape.actions.contains(action)
+    {
+        let words: Vec<&str> = shape.actions.iter().map(String::as_str).collect();
+        unknown_action(at, &runner, action, &words, findings);
+    }
+    let action = action.map(|(action, _)| action).unwrap_or_default();
     Some(Chosen { runner, action, kind: StepKind::Effect })
 }
 

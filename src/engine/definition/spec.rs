@@ -41,7 +41,7 @@ pub struct StepSpec {
     pub name: String,
     /// What runs it.
     pub runner: String,
-    /// Which of the runner's actions; empty if it has only one.
+    /// Which of the runner's actions; empty for its first or only one.
     pub action: String,
     /// Whether it needs the world.
     pub kind: StepKind,

@@ -62,7 +62,14 @@ impl Reader {
                     self.builder.key(text.into_owned(), place);
                 } else {
                     let kind = scalar(&text, style, tag.as_deref(), place)?;
-                    self.builder.value(Node { kind, place });
+                    let more = (span.end.index() - span.start.index()).checked_sub(text.chars().count());
+                    let quote = match (style, more) {
+                        (ScalarStyle::Plain, Some(0)) => Some(0),
+                        (ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted, Some(2)) => Some(1),
+                        _ => None,
+                    };
+                    let quote = quote.filter(|_| span.start.line() == span.end.line());
+                    self.builder.value(Node { kind, place, quote });
                     self.remember(anchor);
                 }
             }

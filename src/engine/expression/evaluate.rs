@@ -4,11 +4,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use regex::{Regex, RegexBuilder};
+
 use super::loaded::Loaded;
 use super::names::nearest;
-use super::tree::{Each, EachKind, Kind, Node, Operator};
+use super::tree::{Each, EachKind, Function, Kind, Node, Operator};
 use super::value::{List, Map, Val, compare, equal};
-use super::{LIST_ITEMS_MAX, Stop, WORK_MAX, arithmetic, functions};
+use super::{LIST_ITEMS_MAX, PATTERN_BYTES_MAX, Stop, arithmetic, functions};
 use crate::model::limits::PAYLOAD_BYTES_MAX;
 
 /// One evaluation.
@@ -18,13 +20,13 @@ pub(super) struct Machine<'a> {
     source: &'a str,
     loaded: &'a Loaded<'a>,
     locals: Vec<Val<'a>>,
-    /// Units spent; a unit is about one node visited.
-    work: u64,
+    /// The last pattern that only became known here, compiled.
+    pattern: Option<(String, Regex)>,
 }
 
 impl<'a> Machine<'a> {
     pub(super) fn new(source: &'a str, loaded: &'a Loaded<'a>) -> Self {
-        Self { source, loaded, locals: Vec::new(), work: 0 }
+        Self { source, loaded, locals: Vec::new(), pattern: None }
     }
 
     /// Evaluates a node. Errors: what is absent or does not fit together, and an empty budget.
@@ -69,6 +71,9 @@ impl<'a> Machine<'a> {
             Kind::Call(function, nodes) => {
                 let arguments = nodes.iter().map(|node| self.run(node)).collect::<Result<Vec<_>, _>>()?;
                 self.spend(arguments.iter().map(Val::weight).fold(0, u64::saturating_add))?;
+                if let (Function::Matches, [Val::Text(text), Val::Text(pattern)]) = (*function, &*arguments) {
+                    return self.matches(node, text, pattern).map(Val::Bool);
+                }
                 let value = functions::call(*function, arguments).map_err(|why| self.stop(node, why))?;
                 self.checked(node, value)
             }
@@ -91,12 +96,16 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn spend(&mut self, units: u64) -> Result<(), Stop> {
-        self.work = self.work.saturating_add(units);
-        if self.work > WORK_MAX {
-            return Err(Stop::limit(format!("`{}` takes more than {WORK_MAX} steps", self.source)));
-        }
-        Ok(())
+    fn spend(&self, units: u64) -> Result<(), Stop> {
+        self.loaded.spend(units)
+    }
+
+    /// Whether two values are equal, at the cost of looking at them.
+    fn equal(&self, left: &Val<'_>, right: &Val<'_>) -> Result<bool, Stop> {
+        let mut work = 0;
+        let equal = equal(left, right, &mut work);
+        self.spend(work)?;
+        Ok(equal)
     }
 
     /// A message that begins with the text of a node.
@@ -106,6 +115,20 @@ impl<'a> Machine<'a> {
             self.source.get(node.start..node.end).unwrap_or_default(),
             why.as_ref()
         ))
+    }
+
+    /// `matches` with a pattern that is only known now. Compiling one costs as much as much else.
+    fn matches(&mut self, node: &Node, text: &str, pattern: &str) -> Result<bool, Stop> {
+        const PATTERN_WORK: u64 = 20_000;
+        if self.pattern.as_ref().is_none_or(|(known, _)| known != pattern) {
+            self.spend(PATTERN_WORK)?;
+            let regex = RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build();
+            let regex = regex
+                .map_err(|error| self.stop(node, format!("fails: not a regular expression: {error}")))?;
+            self.pattern = Some((pattern.to_owned(), regex));
+        }
+        self.spend(Val::text(text).weight().saturating_mul(8))?;
+        Ok(self.pattern.as_ref().is_some_and(|(_, regex)| regex.is_match(text)))
     }
 
     /// Refuses strings and lists that grew too large.
@@ -204,19 +227,24 @@ impl<'a> Machine<'a> {
         right: &'a Node,
     ) -> Result<Val<'a>, Stop> {
         let (left, right) = (self.run(left)?, self.run(right)?);
-        let mismatch =
-            || format!("fails: `{}` does not take {} and {}", operator.as_str(), left.what(), right.what());
+        let mismatch = || {
+            let (operator, hint) = (operator.as_str(), conversion(&left, &right));
+            format!("fails: `{operator}` does not take {} and {}{hint}", left.what(), right.what())
+        };
         let order = || compare(&left, &right).ok_or_else(mismatch);
         let value = match operator {
-            Operator::Equal => Ok(Val::Bool(equal(&left, &right, &mut self.work))),
-            Operator::Unequal => Ok(Val::Bool(!equal(&left, &right, &mut self.work))),
+            Operator::Equal => Ok(Val::Bool(self.equal(&left, &right)?)),
+            Operator::Unequal => Ok(Val::Bool(!self.equal(&left, &right)?)),
             Operator::Less => order().map(|it| Val::Bool(it.is_lt())),
             Operator::LessOrEqual => order().map(|it| Val::Bool(it.is_le())),
             Operator::Greater => order().map(|it| Val::Bool(it.is_gt())),
             Operator::GreaterOrEqual => order().map(|it| Val::Bool(it.is_ge())),
             Operator::In => match (&left, &right) {
                 (item, Val::List(list)) => {
-                    let found = list.iter().any(|other| equal(item, &other, &mut self.work));
+                    let mut found = false;
+                    for other in list.iter() {
+                        found = found || self.equal(item, &other)?;
+                    }
                     Ok(Val::Bool(found))
                 }
                 (Val::Text(key), Val::Map(map)) => Ok(Val::Bool(map.get(key).is_some())),
@@ -227,7 +255,7 @@ impl<'a> Machine<'a> {
             | Operator::Multiply
             | Operator::Divide
             | Operator::Remainder => {
-                self.work = self.work.saturating_add(left.weight()).saturating_add(right.weight());
+                self.spend(left.weight().saturating_add(right.weight()))?;
                 arithmetic::compute(operator, &left, &right).unwrap_or_else(|| Err(mismatch()))
             }
         };
@@ -308,6 +336,18 @@ impl<'a> Machine<'a> {
         let outcome = run(self);
         self.locals.pop();
         outcome
+    }
+}
+
+/// What to write when a string meets a value it is not compared with.
+fn conversion(left: &Val<'_>, right: &Val<'_>) -> &'static str {
+    match (left, right) {
+        (Val::Time(_), Val::Text(_)) | (Val::Text(_), Val::Time(_)) => "; write `timestamp(…)`",
+        (Val::Span(_), Val::Text(_)) | (Val::Text(_), Val::Span(_)) => "; write `duration(…)`",
+        (Val::Text(_), Val::Int(_) | Val::Double(_)) | (Val::Int(_) | Val::Double(_), Val::Text(_)) => {
+            "; write `int(…)` or `string(…)`"
+        }
+        _ => "",
     }
 }
 

@@ -4,12 +4,11 @@ use std::borrow::Cow;
 
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
-use regex::RegexBuilder;
 
+use super::LIST_ITEMS_MAX;
 use super::arithmetic::{Why, rounded};
 use super::tree::Function;
 use super::value::Val;
-use super::{LIST_ITEMS_MAX, PATTERN_BYTES_MAX};
 
 /// Calls a function. The parser has counted the arguments. Errors: arguments it does not take.
 pub(super) fn call<'a>(function: Function, arguments: Vec<Val<'a>>) -> Result<Val<'a>, Why> {
@@ -22,7 +21,8 @@ pub(super) fn call<'a>(function: Function, arguments: Vec<Val<'a>>) -> Result<Va
         Function::Contains => texts(function, &first, second.as_ref(), |text, part| text.contains(part)),
         Function::StartsWith => texts(function, &first, second.as_ref(), |text, part| text.starts_with(part)),
         Function::EndsWith => texts(function, &first, second.as_ref(), |text, part| text.ends_with(part)),
-        Function::Matches => matches(&first, second.as_ref()),
+        // With two strings, the evaluator has answered it: patterns are compiled there.
+        Function::Matches => texts(function, &first, second.as_ref(), |_, _| false),
         Function::Int => int(&first),
         Function::Double => double(&first),
         Function::Text => Ok(Val::owned(shown(&first)?)),
@@ -88,14 +88,6 @@ fn texts<'a>(
     holds: impl FnOnce(&str, &str) -> bool,
 ) -> Result<Val<'a>, Why> {
     Ok(Val::Bool(holds(text(function, value)?, text(function, part.unwrap_or(&Val::Null))?)))
-}
-
-/// `matches` with a pattern that is only known now.
-fn matches<'a>(value: &Val<'_>, pattern: Option<&Val<'_>>) -> Result<Val<'a>, Why> {
-    let pattern = text(Function::Matches, pattern.unwrap_or(&Val::Null))?;
-    let regex = RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build();
-    let regex = regex.map_err(|error| format!("fails: not a regular expression: {error}"))?;
-    Ok(Val::Bool(regex.is_match(text(Function::Matches, value)?)))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the double is known to fit")]

@@ -1,6 +1,7 @@
 //! What an expression looks at, parsed before it runs. What it does not mention is not parsed.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
@@ -9,20 +10,36 @@ use crate::model::{Fault, Payload, Step, StepIndex, StepStatus};
 
 use super::tree::Root;
 use super::value::Val;
-use super::{Scope, Stop};
+use super::{LOADED_BYTES_MAX, Scope, Stop, WORK_MAX};
 
 /// The parsed payloads of one evaluation.
 #[derive(Debug)]
 pub(super) struct Loaded<'s> {
     scope: &'s Scope<'s>,
     values: Vec<(Root, Value)>,
+    /// Units of work spent by everything that is evaluated over these payloads.
+    work: Cell<u64>,
 }
 
 impl<'s> Loaded<'s> {
-    /// Parses what these roots need.
-    pub(super) fn new(scope: &'s Scope<'s>, roots: &BTreeSet<Root>) -> Self {
+    /// Parses what these roots need. Errors: more of it than is worth holding in memory.
+    pub(super) fn new(scope: &'s Scope<'s>, roots: &BTreeSet<Root>) -> Result<Self, Stop> {
+        let bytes: usize = roots.iter().filter_map(|root| payload_of(scope, *root)).map(Payload::len).sum();
+        if bytes > LOADED_BYTES_MAX {
+            let message = format!("expressions look at {bytes} bytes at once, more than {LOADED_BYTES_MAX}");
+            return Err(Stop::limit(message));
+        }
         let values = roots.iter().filter_map(|root| Some((*root, value_of(scope, *root)?))).collect();
-        Self { scope, values }
+        Ok(Self { scope, values, work: Cell::new(0) })
+    }
+
+    /// Spends units of work; a unit is about one node visited. Errors: the budget is empty.
+    pub(super) fn spend(&self, units: u64) -> Result<(), Stop> {
+        self.work.set(self.work.get().saturating_add(units));
+        if self.work.get() > WORK_MAX {
+            return Err(Stop::limit(format!("evaluation takes more than {WORK_MAX} steps of work")));
+        }
+        Ok(())
     }
 
     /// The value of a root. Errors: a step that has no output, and why.
@@ -71,23 +88,27 @@ fn fields<'a>(entries: [(&'static str, Val<'a>); 3]) -> Val<'a> {
     Val::map(entries.into_iter().map(|(key, value)| (Cow::Borrowed(key), value)).collect::<BTreeMap<_, _>>())
 }
 
+/// The payload behind a root, where there is one.
+fn payload_of<'s>(scope: &Scope<'s>, root: Root) -> Option<&'s Payload> {
+    match root {
+        Root::Input => Some(&scope.execution.input),
+        Root::Result => scope.result.map(|(_, payload)| payload),
+        Root::StepOutput(index) => match scope.result {
+            Some((own, payload)) if own == index => Some(payload),
+            _ => scope.execution.steps.get(index.usize())?.output.as_ref(),
+        },
+        Root::StepError(_) | Root::StepStatus(_) | Root::Execution | Root::Workflow | Root::Now => None,
+    }
+}
+
 /// The document behind a root, where there is one.
 fn value_of(scope: &Scope<'_>, root: Root) -> Option<Value> {
-    let step = |index: StepIndex| scope.execution.steps.get(index.usize());
-    match root {
-        Root::Input => Some(scope.execution.input.value()),
-        Root::Result => scope.result.map(|(_, payload)| payload.value()),
-        Root::StepOutput(index) => match scope.result {
-            Some((own, payload)) if own == index => Some(payload.value()),
-            _ => step(index)?.output.as_ref().map(Payload::value),
-        },
-        Root::StepError(index) => {
-            let step = step(index)?;
-            let fault = step.fault.as_ref().filter(|_| step.status != StepStatus::Completed)?;
-            Some(error_of(scope, index, step, fault))
-        }
-        Root::StepStatus(_) | Root::Execution | Root::Workflow | Root::Now => None,
+    if let Root::StepError(index) = root {
+        let step = scope.execution.steps.get(index.usize())?;
+        let fault = step.fault.as_ref().filter(|_| step.status != StepStatus::Completed)?;
+        return Some(error_of(scope, index, step, fault));
     }
+    payload_of(scope, root).map(Payload::value)
 }
 
 fn error_of(scope: &Scope<'_>, index: StepIndex, step: &Step, fault: &Fault) -> Value {

@@ -73,8 +73,10 @@ const DEPTH_MAX: usize = 160;
 const COMPREHENSIONS_NESTED_MAX: usize = 2;
 /// Items of a list that is built or gone through.
 const LIST_ITEMS_MAX: usize = 10_000;
-/// Nodes visited in one evaluation. About 20 ms of work, in front of which a partition waits.
+/// Nodes visited in one evaluation, or in all those of one template. About 20 ms of work, in front of which a partition waits.
 const WORK_MAX: u64 = 500_000;
+/// Bytes of payloads looked at in one evaluation. Parsed, they take several times as much memory.
+const LOADED_BYTES_MAX: usize = 8 << 20;
 /// Bytes of a compiled regular expression.
 const PATTERN_BYTES_MAX: usize = 1 << 18;
 
@@ -135,7 +137,7 @@ impl Expression {
     ///
     /// Errors: a fault with code `expression`, or `limit` if the result or the work is too much.
     pub fn evaluate(&self, scope: &Scope<'_>) -> Result<Value, Fault> {
-        let loaded = Loaded::new(scope, &self.roots);
+        let loaded = Loaded::new(scope, &self.roots).map_err(Stop::into_fault)?;
         let mut writer = Writer::default();
         let value = Machine::new(&self.source, &loaded).run(&self.node).map_err(Stop::into_fault)?;
         writer.value(&value, 0).map_err(Stop::into_fault)?;
@@ -144,7 +146,7 @@ impl Expression {
 
     /// Evaluates to a boolean; anything else is a fault.
     pub fn truth(&self, scope: &Scope<'_>) -> Result<bool, Fault> {
-        let loaded = Loaded::new(scope, &self.roots);
+        let loaded = Loaded::new(scope, &self.roots).map_err(Stop::into_fault)?;
         Machine::new(&self.source, &loaded).truth(&self.node).map_err(Stop::into_fault)
     }
 }

@@ -1,6 +1,7 @@
 //! The names an expression may use, and help for those that are misspelt.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::model::StepIndex;
 
@@ -10,7 +11,7 @@ use super::tree::{Call, FUNCTIONS, Kind, Node, Root};
 /// What can be named at one place of a definition.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
-    steps: BTreeMap<String, StepIndex>,
+    steps: Arc<BTreeMap<String, StepIndex>>,
     own: Option<StepIndex>,
 }
 
@@ -18,14 +19,15 @@ impl Names {
     /// Of a definition with these step ids, in order.
     #[must_use]
     pub fn new<'i>(ids: impl IntoIterator<Item = &'i str>) -> Self {
-        let steps = (0_u16..).map(StepIndex).zip(ids).map(|(index, id)| (id.to_owned(), index)).collect();
-        Self { steps, own: None }
+        let steps: BTreeMap<_, _> =
+            (0_u16..).map(StepIndex).zip(ids).map(|(index, id)| (id.to_owned(), index)).collect();
+        Self { steps: Arc::new(steps), own: None }
     }
 
     /// The same inside the `output` of a step, where `output` is what the runner answered.
     #[must_use]
     pub fn reshaping(&self, own: StepIndex) -> Self {
-        Self { steps: self.steps.clone(), own: Some(own) }
+        Self { steps: Arc::clone(&self.steps), own: Some(own) }
     }
 
     /// A step by its id or its position.
@@ -128,12 +130,15 @@ pub(super) fn unknown_function(name: &str, style: Call, at: usize) -> Problem {
 pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     /// Longer words are not typed by hand, and comparing them costs their product.
     const WORD_BYTES_MAX: usize = 64;
+    /// A hint is not worth more comparisons.
+    const CANDIDATES_MAX: usize = 1_000;
     if word.len() > WORD_BYTES_MAX {
         return None;
     }
     let lower = word.to_lowercase();
     known
         .into_iter()
+        .take(CANDIDATES_MAX)
         .filter(|candidate| candidate.len() <= WORD_BYTES_MAX && candidate.len().abs_diff(word.len()) <= 3)
         .map(|candidate| (distance(&lower, &candidate.to_lowercase()), candidate))
         .filter(|(edits, candidate)| *edits <= candidate.len().max(3) / 3)

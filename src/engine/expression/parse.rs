@@ -427,7 +427,11 @@ impl Parser<'_> {
             let message = format!("comprehensions nest deeper than {COMPREHENSIONS_NESTED_MAX}");
             return Err(Problem::new(at, message).hint("split the work over a `logic` step"));
         }
+        let at = self.next.start;
         let (variable, _) = self.name("the name of a variable")?;
+        if ["true", "false", "null", "in"].contains(&variable.as_str()) {
+            return Err(Problem::new(at, format!("`{variable}` cannot be the name of a variable")));
+        }
         self.locals.push(variable);
         self.expect(",")?;
         let mut body = self.expression()?;

@@ -99,7 +99,7 @@ impl Template {
             Form::Constant(payload) => return Ok(payload.clone()),
             Form::Computed(part) => part,
         };
-        let loaded = Loaded::new(scope, &self.roots);
+        let loaded = Loaded::new(scope, &self.roots).map_err(Stop::into_fault)?;
         let mut writer = Writer::default();
         write(part, &loaded, &mut writer, 0).map_err(Stop::into_fault)?;
         let text = writer.finish();
@@ -210,6 +210,11 @@ impl Compiler<'_> {
     }
 
     fn wrong(&mut self, pointer: &str, problem: Problem) {
+        /// As many as a check of a definition reports.
+        const WRONG_MAX: usize = 100;
+        if self.wrong.len() >= WRONG_MAX {
+            return;
+        }
         self.wrong.push(Misplaced { pointer: pointer.to_owned(), problem });
     }
 

@@ -10,6 +10,7 @@
 //! | `workflow NAME STEP… KEY=VALUE…` | a sequence of `noop` steps; `attempts`, `initial` and `backoff` are their retry policy, any other key stands in every step |
 //! | `start E NAME ['INPUT'] [LABEL=VALUE…]` | creates an execution |
 //! | `finish E/STEP[@ATTEMPT] ['OUTPUT']` | the attempt (the latest unless given) succeeds |
+//! | `blob E/STEP BYTES`, `nest E/STEP LEVELS` | it succeeds with an output of that size |
 //! | `fail E/STEP[@ATTEMPT] CODE [MESSAGE] [fatal=true]` | it fails |
 //! | `advance 10s` | time passes, and everybody wakes when something is due |
 //! | `jump 10s` | time passes and nobody wakes |
@@ -32,8 +33,8 @@ use super::world::World;
 use crate::definition::{RunnerCatalogue, RunnerShape, Spec};
 use crate::dump::Dump;
 use crate::model::{
-    AttemptNumber, Effect, Epoch, Execution, Fault, Input, Millis, Payload, Recorded, RetryFrom, StepIndex,
-    Timestamp,
+    AttemptNumber, Effect, Epoch, Execution, Fault, Input, Millis, Payload, Recorded, Rejection, RetryFrom,
+    StepIndex, Timestamp,
 };
 use crate::{evolve, explain, owed};
 
@@ -87,7 +88,7 @@ impl goldenscript::Runner for Stage {
         let answer = match command.name.as_str() {
             "workflow" => self.workflow(&mut args),
             "start" => self.start(&mut args),
-            "finish" | "fail" => self.outcome(&command.name, &mut args),
+            "finish" | "blob" | "nest" | "fail" => self.outcome(&command.name, &mut args),
             "advance" => self.advance(&mut args),
             "jump" => {
                 self.now = Some(self.now() + length(args.next_pos())?);
@@ -180,6 +181,13 @@ impl Stage {
         let attempt = attempt.map_or(Ok(latest), str::parse)?;
         let outcome = match verb {
             "finish" => Ok(document(args.next_pos())?),
+            "blob" | "nest" => {
+                let size: usize = args.next_pos().ok_or("how large?")?.parse()?;
+                let (open, close) = if verb == "nest" { ("[", "]") } else { ("", "") };
+                let text = format!("{}{}", open.repeat(size), close.repeat(size));
+                let blob = || format!("\"{}\"", "x".repeat(size - 2));
+                Ok(Payload::from_text(&if verb == "nest" { text } else { blob() })?)
+            }
             _ => {
                 let code = args.next_pos().ok_or("a failure needs a code")?;
                 let message = args.next_pos().unwrap_or("it did not work");
@@ -190,7 +198,7 @@ impl Stage {
             }
         };
         let step = crate::model::StepKey::plain(StepIndex(u16::try_from(index)?));
-        self.wish(&name.to_owned(), Input::AttemptFinished { step, attempt, outcome })
+        self.wish(name, Input::AttemptFinished { step, attempt, outcome })
     }
 
     fn advance(&mut self, args: &mut ArgumentConsumer<'_>) -> Answer {
@@ -308,8 +316,12 @@ fn told_since(name: &str, world: &World, state: &mut Execution, seen: usize) -> 
     text
 }
 
-fn refusal(rejection: &crate::model::Rejection) -> Box<dyn Error> {
-    format!("{}: {rejection}", rejection.code()).into()
+fn refusal(rejection: &Rejection) -> Box<dyn Error> {
+    let place = match rejection {
+        Rejection::InvalidInput { pointer, .. } => format!(" [at {pointer:?}]"),
+        _ => String::new(),
+    };
+    format!("{}: {rejection}{place}", rejection.code()).into()
 }
 
 fn catalogue() -> RunnerCatalogue {
@@ -326,15 +338,17 @@ fn sequence(name: &str, ids: &[&str], args: &mut ArgumentConsumer<'_>) -> Result
         let policy = ["attempts", "initial", "backoff", "jitter", "factor", "max"].contains(&key);
         if policy { &mut retry } else { &mut shared }.insert(key, value);
     }
-    let step = |id: &&str| -> Value {
+    let mut step = |id: &&str| -> Value {
         let mut step = json!({ "id": id, "type": "noop" });
         shared.iter().for_each(|(key, value)| step[*key] = value.clone());
         if !retry.is_empty() {
+            // Exact times read better; who wants jitter asks for it.
+            retry.entry("jitter").or_insert(json!(0));
             step["retry"] = json!(retry);
         }
         step
     };
-    Ok(json!({ "name": name, "steps": ids.iter().map(step).collect::<Vec<_>>() }).to_string())
+    Ok(json!({ "name": name, "steps": ids.iter().map(&mut step).collect::<Vec<_>>() }).to_string())
 }
 
 /// A definition as it stands in a script, without its common indentation.

@@ -77,14 +77,14 @@ impl View {
         if it.end.is_none_or(|end| keep.is_some_and(|keep| keep >= end)) || it.end == it.purged {
             return;
         }
-        it.end = keep.max(it.purged);
         match keep {
             Some(keep) if it.first.is_some_and(|first| first <= keep) => {
+                it.end = Some(keep);
                 it.last = it.last.min(Some(keep));
                 it.pending.split_off(&(keep + 1));
             }
             _ => {
-                (it.first, it.last) = (None, None);
+                (it.first, it.last, it.end) = (None, None, it.purged);
                 it.pending.clear();
             }
         }

@@ -216,10 +216,15 @@ impl Writer {
         let keep = keep.max(it.purged);
         // What is staged goes first, so that the entries to remove and the checksum to go on from are in the store.
         self.write()?;
-        let crc = match keep {
-            None => CHAIN_START,
-            Some(keep) if it.purged == Some(keep) => self.purged_crc(group)?,
-            Some(keep) => self.entry_crc(group, keep)?.unwrap_or(CHAIN_START),
+        let kept = match keep {
+            Some(keep) if it.purged != Some(keep) => self.entry_crc(group, keep)?.map(|crc| (keep, crc)),
+            Some(_) | None => None,
+        };
+        // If nothing is left, the group begins again where it was purged, or anywhere.
+        let (keep, crc) = match (kept, it.purged) {
+            (Some((keep, crc)), _) => (Some(keep), crc),
+            (None, Some(purged)) => (Some(purged), self.purged_crc(group)?),
+            (None, None) => (None, CHAIN_START),
         };
         // Nobody may be told of a loss because of this cut.
         let hard = self.hard.groups.entry(group).or_default();
