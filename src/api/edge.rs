@@ -29,12 +29,8 @@ const CORS_HEADERS: &str =
 /// What pages of another origin may read.
 const CORS_EXPOSED: &str = "etag, idempotent-replayed, location, retry-after, x-trace-id";
 
-/// The trace id of a request, for handlers.
-#[derive(Debug, Clone)]
-pub(super) struct TraceId(pub(super) String);
-
 /// Runs a request inside everything described above.
-pub(super) async fn edge(State(front): State<Front>, mut request: Request, next: Next) -> Response {
+pub(super) async fn edge(State(front): State<Front>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let trace_id =
         trace_id(request.headers()).unwrap_or_else(|| format!("{:032x}", front.world.entropy.bits()));
@@ -45,7 +41,6 @@ pub(super) async fn edge(State(front): State<Front>, mut request: Request, next:
     if let Some(origin) = origin.clone().filter(|_| is_preflight(&request)) {
         return preflight(origin);
     }
-    request.extensions_mut().insert(TraceId(trace_id.clone()));
 
     let ran = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     let mut response = ran.unwrap_or_else(|_| {

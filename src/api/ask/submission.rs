@@ -39,7 +39,8 @@ pub(in crate::api) fn submission(fields: Fields, named: bool) -> Result<Wish, Pr
     Ok(Wish { what, input, labels })
 }
 
-fn input(value: Option<Value>) -> Result<Payload, Problem> {
+/// An input, null if there is none. Errors: it is too large.
+pub(in crate::api) fn input(value: Option<Value>) -> Result<Payload, Problem> {
     let payload = value.as_ref().map_or_else(Payload::null, Payload::from_value);
     if payload.len() > PAYLOAD_BYTES_MAX {
         let detail = format!("the input has {} bytes; it may have {PAYLOAD_BYTES_MAX}", payload.len());
