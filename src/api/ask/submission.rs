@@ -67,10 +67,7 @@ fn what(fields: &mut Fields) -> Result<What, Problem> {
         }
         (None, Some(text)) => match uuid(&text) {
             Some(id) => Ok(What::Workflow { id: WorkflowId::from_uuid(id), version }),
-            None => {
-                let problem = Problem::no_such("workflow", "workflow_not_found", &text);
-                Err(Problem { pointer: Some("/workflow_id".to_owned()), ..problem })
-            }
+            None => Err(Problem::no_such("workflow", "workflow_not_found", &text).at("/workflow_id")),
         },
         (None, None) => {
             Err(Problem::field("missing_field", "", "say what to run: definition or workflow_id"))

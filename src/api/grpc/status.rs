@@ -78,7 +78,7 @@ impl From<Problem> for Status {
         if let Ok(value) = MetadataValue::try_from(problem.code.as_ref()) {
             metadata.insert(CODE, value);
         }
-        Self::with_details_and_metadata(code, problem.detail, status.encode_to_vec().into(), metadata)
+        Self::with_details_and_metadata(code, problem.detail.clone(), status.encode_to_vec().into(), metadata)
     }
 }
 
