@@ -189,7 +189,7 @@ impl IntoResponse for Problem {
 impl From<Rejection> for Problem {
     fn from(rejection: Rejection) -> Self {
         let status = match &rejection {
-            Rejection::ExecutionNotFound { .. } => StatusCode::NOT_FOUND,
+            Rejection::ExecutionNotFound { .. } | Rejection::AttemptNotFound { .. } => StatusCode::NOT_FOUND,
             Rejection::ExecutionExists { .. }
             | Rejection::NotAllowed { .. }
             | Rejection::NothingToRetry

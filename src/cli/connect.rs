@@ -1,0 +1,23 @@
+//! The client that commands talk through.
+
+use everstep_sdk::Client;
+
+use super::args::Globals;
+use super::failure::Failure;
+
+/// Where `everstep dev` listens unless told otherwise.
+const SERVER_DEFAULT: &str = "http://127.0.0.1:8000";
+
+/// A client of the server that was named, or of the default one.
+pub(super) fn connect(globals: &Globals) -> Result<Client, Failure> {
+    connect_to(globals, globals.server.as_deref().unwrap_or(SERVER_DEFAULT))
+}
+
+/// A client of a certain server.
+pub(super) fn connect_to(globals: &Globals, server: &str) -> Result<Client, Failure> {
+    let mut builder = Client::builder(server);
+    if let Some(token) = &globals.token {
+        builder = builder.token(token);
+    }
+    Ok(builder.build()?)
+}

@@ -1,0 +1,86 @@
+//! `dev` and `serve`: a node, until it is asked to stop.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::args::{DevArgs, Globals, ServeArgs};
+use super::failure::{Exit, Failure};
+use super::logging;
+use super::node::{self, Node, Overrides, Settings};
+use super::output::{self, Format};
+use super::stop::Stop;
+use super::style::Style;
+
+pub(super) async fn dev(globals: &Globals, args: DevArgs) -> Result<Exit, Failure> {
+    let overrides = Overrides { listen: args.listen, data_dir: args.data_dir, insecure: false };
+    let settings = Settings::dev(std::env::vars(), overrides).map_err(node::Error::from)?;
+    let notes = [
+        "shell    steps may run commands on this machine",
+        "callers  nobody has to log in; whoever calls acts as the user `dev`",
+    ];
+    serve_until_stopped(globals, settings, &notes).await
+}
+
+pub(super) async fn serve(globals: &Globals, args: ServeArgs) -> Result<Exit, Failure> {
+    let overrides = Overrides { listen: args.listen, data_dir: args.data_dir, insecure: args.insecure };
+    let settings =
+        Settings::load(args.config.as_deref(), std::env::vars(), overrides).map_err(node::Error::from)?;
+    serve_until_stopped(globals, settings, &[]).await
+}
+
+async fn serve_until_stopped(globals: &Globals, settings: Settings, notes: &[&str]) -> Result<Exit, Failure> {
+    logging::start(&settings.log.level, &settings.log.format)?;
+    let mut stop = Stop::listen()?;
+    let data_dir = settings.node.data_dir.clone();
+    let node = tokio::select! {
+        node = Node::start(settings) => node?,
+        () = stop.asked() => return Ok(Exit::Interrupted),
+    };
+    tokio::select! {
+        () = node.ready() => {}
+        reason = node.fatal() => return Err(died(&reason)),
+        () = stop.asked() => return finish(node, &mut stop).await,
+    }
+    announce(globals.output, &node, &data_dir, notes)?;
+    tokio::select! {
+        reason = node.fatal() => Err(died(&reason)),
+        () = stop.asked() => finish(node, &mut stop).await,
+    }
+}
+
+/// Stops the node in order; who asks twice does not want to wait, and loses nothing by it.
+async fn finish(node: Node, stop: &mut Stop) -> Result<Exit, Failure> {
+    tokio::select! {
+        stopped = node.stop() => stopped?,
+        () = stop.asked() => {}
+    }
+    Ok(Exit::Done)
+}
+
+fn died(reason: &str) -> Failure {
+    Failure::new(Exit::Unavailable, "node_died", format!("the node cannot go on: {reason}"))
+}
+
+fn announce(format: Format, node: &Node, data_dir: &Path, notes: &[&str]) -> Result<(), Failure> {
+    let address = format!("http://{}", node.address());
+    let data_dir = std::path::absolute(data_dir)?;
+    match format {
+        Format::Table => {
+            let style = Style::stdout();
+            output::line(&format!("{} {}", style.bold("everstep"), env!("CARGO_PKG_VERSION")))?;
+            output::line(&format!("  address  {address}   (API at /docs)"))?;
+            output::line(&format!("  data     {}", data_dir.display()))?;
+            notes.iter().try_for_each(|note| output::line(&format!("  {note}")))?;
+            output::line(&style.dim("  Ctrl-C stops it; unfinished executions go on at the next start"))
+        }
+        Format::Name => output::line(&address),
+        Format::Json | Format::Jsonl | Format::Yaml => {
+            let format = if format == Format::Json { Format::Jsonl } else { format };
+            let pid = std::process::id();
+            let version = env!("CARGO_PKG_VERSION");
+            let banner = json!({ "address": address, "data_dir": data_dir, "pid": pid, "version": version });
+            output::document(format, &banner)
+        }
+    }
+}
