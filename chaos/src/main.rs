@@ -1,2 +1,64 @@
-//! x
-fn main() {}
+//! Breaks real Everstep processes and checks what users see.
+//!
+//! # The idea
+//!
+//! This program knows nothing of the inside: it starts the binary, speaks HTTP, and keeps an outside
+//! record of effects, a file that shell steps append to. It breaks the process at random instants, and
+//! afterwards compares three accounts of the same work: what was acknowledged, what the histories say,
+//! and what really happened. The randomness comes from one seed, which is printed.
+//!
+//! # What a run must prove
+//!
+//! - W1, W19: every acknowledged submission exists once, under the acknowledged id, and finishes.
+//! - W2: histories have no gaps, their time never runs back, and what was read earlier stays true.
+//! - W4: per attempt one start at most, one outcome at most, and no outcome without a start.
+//! - W6: whatever happened outside was started in the history before.
+//! - W7: a completed step is never run again.
+//!
+//! A run that did too little work, or whose kills never hit an attempt in flight, proves nothing and fails.
+//!
+//! # Caveats
+//!
+//! A seed repeats the faults and the work, not the scheduling of the operating system: a violation may
+//! need several runs to come back. A failed run therefore keeps everything: data, logs, effects, accounts.
+
+mod api;
+mod effects;
+mod history;
+mod kill;
+mod process;
+mod report;
+mod seed;
+mod work;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Breaks real Everstep processes and checks what users see.
+#[derive(Debug, Parser)]
+#[command(name = "everstep-chaos", version)]
+struct Cli {
+    #[command(subcommand)]
+    scenario: Scenario,
+}
+
+/// What to break.
+#[derive(Debug, Subcommand)]
+enum Scenario {
+    /// Kill one node with SIGKILL at random instants while it works
+    Kill(kill::KillArgs),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Scenario::Kill(args) = Cli::parse().scenario;
+    match kill::run(args).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            report::say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

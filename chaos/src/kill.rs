@@ -1,0 +1,304 @@
+//! One node, killed with SIGKILL at random instants while it works.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::Value;
+use tokio::time::sleep;
+
+use crate::api::Api;
+use crate::effects;
+use crate::history::{self, Told};
+use crate::process::{Launch, POLL, Process};
+use crate::report;
+use crate::seed::Random;
+use crate::work::{Work, definition};
+
+/// Arguments of `kill`.
+#[derive(Debug, Args)]
+pub(crate) struct KillArgs {
+    /// The binary to break
+    #[arg(long, default_value = "target/release/everstep", value_name = "PATH")]
+    binary: PathBuf,
+    /// How often to kill it
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    kills: u32,
+    /// How many executions to submit, spread over the kills
+    #[arg(long, default_value_t = 200, value_name = "M")]
+    executions: u64,
+    /// Steps of each execution
+    #[arg(long, default_value_t = 5, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=100))]
+    steps: u32,
+    /// Chooses the instants; printed with the result
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The longest a node works before it is killed, in milliseconds
+    #[arg(long, default_value_t = 400, value_name = "MS")]
+    window_ms: u64,
+    /// The longest the work may take once nothing breaks any more, in seconds
+    #[arg(long, default_value_t = 60, value_name = "S")]
+    heal_s: u64,
+    /// Where to keep everything; a fresh directory that is removed after a good run if not given
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+/// What a run has found.
+#[derive(Debug, Default)]
+struct Found {
+    kills: u32,
+    kills_while_starting: u32,
+    ready_max: Duration,
+    histories_read: usize,
+    heal: Duration,
+    started: usize,
+    lost: usize,
+    effects: usize,
+    violations: Vec<String>,
+}
+
+/// Runs the scenario; whether every promise was kept.
+pub(crate) async fn run(args: KillArgs) -> Result<bool> {
+    let seed = args.seed.unwrap_or_else(fresh_seed);
+    let (dir, temporary) = directory(args.dir.as_deref())?;
+    report::say(&format!(
+        "kill: seed {seed}, {} kills, {} executions, in {}",
+        args.kills,
+        args.executions,
+        dir.display()
+    ));
+    let found = break_and_check(&args, seed, &dir).await;
+    let kept = match &found {
+        Ok(found) => found.violations.is_empty(),
+        Err(_) => false,
+    };
+    if !kept {
+        report::say(&format!("everything is kept in {}", dir.display()));
+        let (kills, executions, steps, window) = (args.kills, args.executions, args.steps, args.window_ms);
+        report::say(&format!(
+            "again: everstep-chaos kill --binary {} --kills {kills} --executions {executions} --steps {steps} \
+             --window-ms {window} --seed {seed}",
+            args.binary.display()
+        ));
+    } else if temporary {
+        std::fs::remove_dir_all(&dir).with_context(|| format!("remove {}", dir.display()))?;
+    }
+    found.map(|_| kept)
+}
+
+/// The directory of the run, and whether it is ours to remove.
+fn directory(chosen: Option<&Path>) -> Result<(PathBuf, bool)> {
+    let Some(dir) = chosen else {
+        return Ok((tempfile::Builder::new().prefix("everstep-chaos-").tempdir()?.keep(), true));
+    };
+    std::fs::create_dir_all(dir)?;
+    let dir = dir.canonicalize()?;
+    if std::fs::read_dir(&dir)?.next().is_some() {
+        bail!("{} is not empty", dir.display());
+    }
+    Ok((dir, false))
+}
+
+fn fresh_seed() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Random::new(since.as_nanos() as u64 ^ u64::from(std::process::id())).next() >> 32
+}
+
+async fn break_and_check(args: &KillArgs, seed: u64, dir: &Path) -> Result<Found> {
+    let effects = dir.join("effects");
+    let launch = Launch::new(&args.binary, dir)?;
+    let api = Api::new(launch.address())?;
+    let steps: Vec<String> = (1..=args.steps).map(|step| format!("s{step}")).collect();
+
+    let mut process = launch.start()?;
+    process.ready(&api).await?;
+    let workflow = api.create_workflow(&definition(&steps, &effects)).await?;
+    let work = Work::new(api.clone(), workflow, seed);
+    let submitting = tokio::spawn(work.clone().submit(args.executions));
+
+    let mut found = Found::default();
+    let mut earlier = BTreeMap::new();
+    let mut random = Random::new(seed);
+    for round in 0..args.kills {
+        work.release(share(args.executions, args.kills, round));
+        process =
+            one_kill(args, &launch, &api, &work, process, &mut random, &mut earlier, &mut found).await?;
+    }
+    process.ready(&api).await?;
+    work.release(usize::try_from(args.executions)?);
+    let healing = Instant::now();
+    submitting.await??;
+    heal(args, &work, healing, &mut found).await?;
+    found.heal = healing.elapsed();
+
+    check(&work, &steps, &earlier, &effects, &mut found).await?;
+    let stopped = process.stop().await?;
+    if !stopped.success() {
+        found.violations.push(format!("the node stopped with {stopped}"));
+    }
+    if let Some(damage) = launch.verify().await? {
+        found.violations.push(format!("verify: {damage}"));
+    }
+    worth(args, &mut found);
+    tell(&work, seed, &found);
+    Ok(found)
+}
+
+/// The submissions of a round: all rounds together make all of them due.
+fn share(executions: u64, kills: u32, round: u32) -> usize {
+    let (kills, round) = (u64::from(kills.max(1)), u64::from(round));
+    usize::try_from(executions * (round + 1) / kills - executions * round / kills).unwrap_or(usize::MAX)
+}
+
+/// Lets the node work for a moment, kills it, and starts it again. One in five is killed while it starts.
+#[expect(clippy::too_many_arguments, reason = "one round touches everything a run holds")]
+async fn one_kill(
+    args: &KillArgs,
+    launch: &Launch,
+    api: &Api,
+    work: &Work,
+    mut process: Process,
+    random: &mut Random,
+    earlier: &mut BTreeMap<String, Vec<Value>>,
+    found: &mut Found,
+) -> Result<Process> {
+    if random.once_in(5) {
+        found.kills_while_starting += 1;
+    } else {
+        let ready = process.ready(api).await.with_context(|| format!("after {} kills", found.kills))?;
+        found.ready_max = found.ready_max.max(ready);
+        for (id, events) in work.sample(random, 3).await? {
+            found.histories_read += 1;
+            if let Some(before) = earlier.get(&id) {
+                found.violations.extend(history::extends(&id, before, &events));
+            }
+            earlier.insert(id, events);
+        }
+    }
+    // The instant of the fault, not a wait for anything.
+    sleep(random.duration(Duration::from_millis(args.window_ms))).await;
+    process.kill().await.with_context(|| format!("after {} kills", found.kills))?;
+    found.kills += 1;
+    launch.start()
+}
+
+/// Waits until every execution is finished.
+async fn heal(args: &KillArgs, work: &Work, since: Instant, found: &mut Found) -> Result<()> {
+    let limit = Duration::from_secs(args.heal_s);
+    loop {
+        let listed = work.listed().await?;
+        let open = |execution: &&Value| {
+            !matches!(execution["status"].as_str(), Some("completed" | "failed" | "cancelled"))
+        };
+        let unfinished: Vec<_> = listed.iter().filter(open).collect();
+        if unfinished.is_empty() {
+            return Ok(());
+        }
+        if since.elapsed() > limit {
+            for execution in unfinished {
+                let (id, status) = (&execution["id"], &execution["status"]);
+                found.violations.push(format!("W19: {id} is still {status} after {limit:?} of peace"));
+            }
+            return Ok(());
+        }
+        sleep(POLL * 10).await;
+    }
+}
+
+/// Compares the three accounts.
+async fn check(
+    work: &Work,
+    steps: &[String],
+    earlier: &BTreeMap<String, Vec<Value>>,
+    effects_file: &Path,
+    found: &mut Found,
+) -> Result<()> {
+    let (effects, strange) = effects::read(effects_file)?;
+    found.effects = effects.values().sum();
+    found.violations.extend(strange.iter().map(|line| format!("W6: strange effect {line:?}")));
+    let acknowledged = work.acknowledged();
+    check_existence(work, &acknowledged, found).await?;
+    for id in acknowledged.values() {
+        let Some(events) = work.history(id).await? else { bail!("the node is gone though nothing broke it") };
+        let (told, violations) = history::check(id, &events, steps);
+        found.violations.extend(violations);
+        found.violations.extend(told.compare(id, &effects));
+        if let Some(before) = earlier.get(id) {
+            found.violations.extend(history::extends(id, before, &events));
+        }
+        let Told { lost, started, .. } = told;
+        found.lost += lost;
+        found.started += started;
+    }
+    let known: std::collections::BTreeSet<_> = acknowledged.values().collect();
+    let foreign = effects.keys().filter(|attempt| !known.contains(&attempt.execution));
+    found.violations.extend(foreign.map(|attempt| format!("W1: an effect of unknown {attempt:?}")));
+    Ok(())
+}
+
+/// W1: each acknowledged submission is there once, under its id, completed; and nothing else is.
+async fn check_existence(work: &Work, acknowledged: &BTreeMap<u64, String>, found: &mut Found) -> Result<()> {
+    let listed = work.listed().await?;
+    let mut statuses = BTreeMap::new();
+    for execution in &listed {
+        let id = execution["id"].as_str().context("an execution has an id")?;
+        let status = execution["status"].as_str().unwrap_or_default();
+        if statuses.insert(id, status).is_some() {
+            found.violations.push(format!("W1: {id} is listed twice"));
+        }
+    }
+    for (number, id) in acknowledged {
+        match statuses.remove(id.as_str()) {
+            None => found.violations.push(format!("W1: submission {number}, acknowledged as {id}, is lost")),
+            Some("completed") => {}
+            Some(status) => found.violations.push(format!("W19: {id} is {status}")),
+        }
+        let again = work.submit_one(*number).await?;
+        if again != *id {
+            found.violations.push(format!("W1: submission {number} was {id} and is now {again}"));
+        }
+    }
+    found.violations.extend(statuses.keys().map(|id| format!("W1: {id} exists and nobody was told")));
+    Ok(())
+}
+
+/// A run that proves nothing is no good run.
+fn worth(args: &KillArgs, found: &mut Found) {
+    // Fewer kills may all have missed.
+    const KILLS_TELLING: u32 = 20;
+    if found.kills >= KILLS_TELLING && args.executions >= u64::from(args.kills) && found.lost == 0 {
+        found.violations.push("no kill hit an attempt in flight: the run proves nothing".to_owned());
+    }
+}
+
+fn tell(work: &Work, seed: u64, found: &Found) {
+    report::table(&[
+        ("seed", seed.to_string()),
+        ("kills", format!("{} ({} while starting)", found.kills, found.kills_while_starting)),
+        ("acknowledged", work.acknowledged().len().to_string()),
+        ("attempts started", found.started.to_string()),
+        ("attempts lost", found.lost.to_string()),
+        ("effects outside", found.effects.to_string()),
+        ("histories read early", found.histories_read.to_string()),
+        ("longest start", format!("{} ms", found.ready_max.as_millis())),
+        ("healed in", format!("{} ms", found.heal.as_millis())),
+        ("violations", found.violations.len().to_string()),
+    ]);
+    report::violations(&found.violations);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rounds_share_all_submissions() {
+        for (executions, kills) in [(200, 50), (7, 3), (3, 7), (0, 5)] {
+            let total: usize = (0..kills).map(|round| share(executions, kills, round)).sum();
+            assert_eq!(total as u64, executions, "{executions} over {kills}");
+        }
+    }
+}
