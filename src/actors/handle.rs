@@ -16,7 +16,7 @@ use crate::engine::{self, Reason};
 use crate::world::World;
 
 use super::admission::Admission;
-use super::execution::{Birth, Born, Message, Start};
+use super::execution::{Birth, Born, Message};
 use super::partition::{self, Partition};
 use super::read;
 use super::request::{Caller, Error, PartitionHealth, Submission, Submitted, What};
@@ -109,9 +109,7 @@ impl Handle {
         let pin = (!partition.machine().is_pinned(hash)).then_some((hash, chosen.text));
         let input = Input::Create(Box::new(create));
         let birth = Birth { input, spec: chosen.spec, pin, claim, reply };
-        partition.start(id, partition::Admission::Outside, |epoch| {
-            Start::new(partition.clone(), epoch, caller.tenant.clone(), id, birth)
-        })?;
+        partition.create(&caller.tenant, id, birth)?;
         match tokio::time::timeout(ANSWER_MAX, answer).await {
             Ok(Ok(born)) => born,
             Ok(Err(_)) => Err(unknown("the leadership ended before the execution was recorded")),
@@ -127,15 +125,13 @@ impl Handle {
         read::record(partition, &caller.tenant, id)?;
         let knock = async {
             for _ in 0..KNOCKS_MAX {
-                let actor = partition.actor(&caller.tenant, id, partition::Admission::Outside)?;
                 let (reply, answer) = oneshot::channel();
                 let wish = Message::Wish { input: Box::new(input.clone()), reply };
-                if actor.send_message(wish).is_ok()
-                    && let Ok(answer) = answer.await
-                {
+                partition.tell(&caller.tenant, id, wish, partition::Admission::Outside)?;
+                if let Ok(answer) = answer.await {
                     return answer;
                 }
-                // It parked just then; the next one reads the same state.
+                // The actor was just leaving; the next one reads the same state.
                 tokio::task::yield_now().await;
             }
             Err(unknown("the execution could not be reached"))

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use ractor::ActorRef;
-
 use crate::consensus;
-use crate::engine::model::{Epoch, ExecutionId, PartitionId, TenantId};
+use crate::engine::model::{ExecutionId, PartitionId, TenantId};
 use crate::runners::Registry;
 use crate::world::World;
 
-use super::directory::Directory;
-use super::execution::{self, Start};
+use super::directory::{Directory, Leading};
+use super::execution::{self, Birth, Start};
 use super::request::Error;
 
 /// Actors of one partition at the same time. Each is about 10 kB with its mailbox and its record, so a
@@ -40,37 +38,44 @@ pub(crate) enum Admission {
 }
 
 impl Partition {
-    /// The actor of an execution, started if it has none.
+    /// Tells an execution's actor something; one that has none gets one, and it deals with that first.
+    /// What is told to an actor that is just leaving is lost: who needs an answer asks again.
     ///
     /// Errors: `Overloaded` at a limit, `Unavailable` if this node does not lead the partition.
-    pub(crate) fn actor(
+    pub(crate) fn tell(
         self: &Arc<Self>,
         tenant: &TenantId,
         id: ExecutionId,
+        message: execution::Message,
         admission: Admission,
-    ) -> Result<ActorRef<execution::Message>, Error> {
-        self.start(id, admission, |epoch| Start::existing(self.clone(), epoch, tenant.clone(), id))
+    ) -> Result<(), Error> {
+        self.lead(|leading| {
+            if let Some(actor) = leading.actors.get(&id) {
+                let _leaving = actor.send_message(message);
+                return Ok(());
+            }
+            let start = Start::existing(self.clone(), leading.epoch, tenant.clone(), id, message);
+            start_actor(leading, id, start, admission)
+        })
     }
 
-    /// Starts an actor from `make`, unless the execution has one already.
-    pub(crate) fn start(
+    /// Starts the actor of an execution that is about to be created.
+    ///
+    /// Errors: as [`Partition::tell`].
+    pub(crate) fn create(
         self: &Arc<Self>,
+        tenant: &TenantId,
         id: ExecutionId,
-        admission: Admission,
-        make: impl FnOnce(Epoch) -> Start,
-    ) -> Result<ActorRef<execution::Message>, Error> {
-        let started = self.directory.leading(|leading| {
-            if let Some(actor) = leading.actors.get(&id) {
-                return Ok(actor.clone());
-            }
-            if admission == Admission::Outside && leading.actors.len() >= ACTIVE_MAX {
-                return Err(overloaded("executions at work in this partition"));
-            }
-            let actor = execution::spawn(make(leading.epoch), leading.supervisor.clone())?;
-            leading.actors.insert(id, actor.clone());
-            Ok(actor)
-        });
-        started.unwrap_or_else(|| Err(self.no_leader()))
+        birth: Birth,
+    ) -> Result<(), Error> {
+        self.lead(|leading| {
+            let start = Start::new(self.clone(), leading.epoch, tenant.clone(), id, birth);
+            start_actor(leading, id, start, Admission::Outside)
+        })
+    }
+
+    fn lead(&self, with: impl FnOnce(&mut Leading) -> Result<(), Error>) -> Result<(), Error> {
+        self.directory.leading(with).unwrap_or_else(|| Err(self.no_leader()))
     }
 
     /// Refuses new executions while too many live.
@@ -90,6 +95,20 @@ impl Partition {
     pub(crate) fn no_leader(&self) -> Error {
         Error::Unavailable { reason: format!("partition {} has no leader here", self.id) }
     }
+}
+
+fn start_actor(
+    leading: &mut Leading,
+    id: ExecutionId,
+    start: Start,
+    admission: Admission,
+) -> Result<(), Error> {
+    if admission == Admission::Outside && leading.actors.len() >= ACTIVE_MAX {
+        return Err(overloaded("executions at work in this partition"));
+    }
+    let actor = execution::spawn(start, leading.supervisor.clone())?;
+    leading.actors.insert(id, actor);
+    Ok(())
 }
 
 /// Too much of something.

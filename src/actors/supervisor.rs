@@ -16,6 +16,7 @@ use crate::consensus::Leadership;
 use crate::engine::model::{Epoch, ExecutionId, Input, TenantId};
 
 use super::directory::Leading;
+use super::execution;
 use super::partition::{Admission, Partition};
 use super::timers::{self, Timers};
 
@@ -190,7 +191,7 @@ impl State {
     fn start_more(&mut self, myself: &ActorRef<Message>) {
         for _ in 0..START_MAX {
             let Some((tenant, id)) = self.to_start.pop() else { return };
-            if let Err(error) = self.partition.actor(&tenant, id, Admission::Owed) {
+            if let Err(error) = self.partition.tell(&tenant, id, execution::Message::Wake, Admission::Owed) {
                 tracing::debug!(execution = %id, %error, "not started");
             }
         }
@@ -244,7 +245,7 @@ impl State {
             return;
         }
         let Some(tenant) = tenant_of(&self.partition, id) else { return };
-        if let Err(error) = self.partition.actor(&tenant, id, Admission::Owed) {
+        if let Err(error) = self.partition.tell(&tenant, id, execution::Message::Wake, Admission::Owed) {
             tracing::warn!(execution = %id, %error, "not restarted");
         }
     }
@@ -259,7 +260,7 @@ fn tenant_of(partition: &Partition, id: ExecutionId) -> Option<TenantId> {
 async fn pause(partition: Arc<Partition>, epoch: Epoch, id: ExecutionId, reason: String) {
     let Some(tenant) = tenant_of(&partition, id) else { return };
     let input = Input::Pause { by: "everstep".to_owned(), reason };
-    if let Err(error) = super::execution::decide_once(&partition, epoch, &tenant, id, input).await {
+    if let Err(error) = execution::decide_once(&partition, epoch, &tenant, id, input).await {
         tracing::error!(execution = %id, %error, "could not pause an execution that keeps crashing");
     }
 }

@@ -121,9 +121,7 @@ impl State {
     /// Wakes the execution. One that cannot be reached has lost its leader here, and the next leadership
     /// starts from the state.
     fn fire(&self, tenant: &TenantId, id: ExecutionId) {
-        if let Ok(actor) = self.partition.actor(tenant, id, Admission::Owed) {
-            let _gone = actor.send_message(execution::Message::Wake);
-        }
+        let _no_leader = self.partition.tell(tenant, id, execution::Message::Wake, Admission::Owed);
     }
 
     fn sleep_until(&mut self, due: Timestamp, now: Timestamp, myself: &ActorRef<Message>) {

@@ -48,7 +48,8 @@ async fn execute_waits_and_answers_the_result() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wait_that_runs_out_answers_202_and_the_execution_goes_on() {
     let server = Server::start().await;
-    let definition = json!({"name": "sleeps", "steps": [{"id": "nap", "type": "delay", "params": {"for": "1h"}}]});
+    let definition =
+        json!({"name": "sleeps", "steps": [{"id": "nap", "type": "delay", "params": {"for": "1h"}}]});
     let id = server.workflow(definition).await;
     let path = format!("/api/workflows/{id}/execute?wait=50ms");
     let waiting = server.call("POST", &path, Some(json!({}))).await;
@@ -56,7 +57,8 @@ async fn a_wait_that_runs_out_answers_202_and_the_execution_goes_on() {
     let execution_id = waiting.body["execution_id"].as_str().unwrap();
     let explained = server.get(&format!("/api/executions/{execution_id}/explain")).await;
     assert!(explained.to_string().contains("nap"), "{explained}");
-    let cancelled = server.post(&format!("/api/executions/{execution_id}/cancel"), json!({"reason": "enough"})).await;
+    let cancelled =
+        server.post(&format!("/api/executions/{execution_id}/cancel"), json!({"reason": "enough"})).await;
     assert_eq!(cancelled["status"], "cancelled");
     let again = server.call("POST", &format!("/api/executions/{execution_id}/cancel"), Some(json!({}))).await;
     assert_eq!((again.status, again.body["code"].as_str()), (409, Some("not_allowed")), "{}", again.text);
@@ -76,7 +78,12 @@ async fn a_key_makes_a_submission_happen_once() {
     let second = answer(trigger(json!({"n": 1}))).await;
     assert_eq!(first.body["execution_id"], second.body["execution_id"], "{} {}", first.text, second.text);
     let other = answer(trigger(json!({"n": 2}))).await;
-    assert_eq!((other.status, other.body["code"].as_str()), (409, Some("idempotency_key_reused")), "{}", other.text);
+    assert_eq!(
+        (other.status, other.body["code"].as_str()),
+        (422, Some("idempotency_key_reused")),
+        "{}",
+        other.text
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,7 +95,8 @@ async fn a_paused_execution_starts_nothing_until_it_is_resumed() {
     ]});
     let submitted = server.post("/api/executions", json!({"definition": definition})).await;
     let id = submitted["execution_id"].as_str().unwrap().to_owned();
-    let paused = server.call("POST", &format!("/api/executions/{id}/pause"), Some(json!({"reason": "look"}))).await;
+    let paused =
+        server.call("POST", &format!("/api/executions/{id}/pause"), Some(json!({"reason": "look"}))).await;
     if paused.status == 200 {
         assert_eq!(paused.body["status"], "paused");
         let resumed = server.post(&format!("/api/executions/{id}/resume"), json!({})).await;
@@ -109,15 +117,22 @@ async fn a_failed_step_is_retried_by_hand_from_where_it_failed() {
     ]});
     let failed = server.run(definition, Value::Null).await;
     assert_eq!(failed["status"], "failed");
-    assert_eq!((failed["error"]["code"].as_str(), failed["error"]["step"].as_str()), (Some("exit_1"), Some("second")));
+    assert_eq!(
+        (failed["error"]["code"].as_str(), failed["error"]["step"].as_str()),
+        (Some("exit_1"), Some("second"))
+    );
     std::fs::write(&flag, "").unwrap();
     let id = failed["id"].as_str().unwrap();
     server.post(&format!("/api/executions/{id}/retry"), json!({"from": "failed"})).await;
     assert_eq!(server.finished(id).await["status"], "completed");
     assert_eq!(std::fs::read_to_string(&log).unwrap(), "first\n", "a completed step is never run again");
     let logs = server.get(&format!("/api/executions/{id}/logs")).await;
-    let attempts: Vec<_> = logs.as_array().unwrap().iter().map(|it| (it["step_id"].clone(), it["attempt"].clone())).collect();
-    assert_eq!(attempts, [(json!("first"), json!(1)), (json!("second"), json!(1)), (json!("second"), json!(2))]);
+    let attempts: Vec<_> =
+        logs.as_array().unwrap().iter().map(|it| (it["step_id"].clone(), it["attempt"].clone())).collect();
+    assert_eq!(
+        attempts,
+        [(json!("first"), json!(1)), (json!("second"), json!(1)), (json!("second"), json!(2))]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,7 +175,10 @@ async fn a_restart_keeps_everything_and_goes_on() {
         )
         .await;
     server.restart().await;
-    assert_eq!(server.get(&format!("/api/executions/{}", done["id"].as_str().unwrap())).await, done_again(&done));
+    assert_eq!(
+        server.get(&format!("/api/executions/{}", done["id"].as_str().unwrap())).await,
+        done_again(&done)
+    );
     assert_eq!(server.get(&format!("/api/workflows/{id}")).await["name"], "kept");
     let woken = server.finished(sleeping["execution_id"].as_str().unwrap()).await;
     assert_eq!(woken["result"]["results"]["after"], "woken");

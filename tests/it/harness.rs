@@ -86,7 +86,8 @@ impl Server {
 
     /// Waits until an execution has ended.
     pub(crate) async fn finished(&self, id: &str) -> Value {
-        self.until(id, |it| ["completed", "failed", "cancelled"].contains(&it["status"].as_str().unwrap())).await
+        self.until(id, |it| ["completed", "failed", "cancelled"].contains(&it["status"].as_str().unwrap()))
+            .await
     }
 
     /// Follows an execution's events until a condition on its object holds.
@@ -117,8 +118,11 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder) -> Answer {
 }
 
 pub(crate) async fn start_node(dir: &Path) -> Node {
-    let overrides =
-        Overrides { listen: Some("127.0.0.1:0".to_owned()), data_dir: Some(dir.join("data")) };
+    let overrides = Overrides {
+        listen: Some("127.0.0.1:0".to_owned()),
+        data_dir: Some(dir.join("data")),
+        insecure: false,
+    };
     let settings = Settings::dev(std::iter::empty(), overrides).unwrap();
     let node = Node::start(settings).await.unwrap();
     node.ready().await;
@@ -126,7 +130,9 @@ pub(crate) async fn start_node(dir: &Path) -> Node {
 }
 
 /// A small HTTP server on loopback: answers what `respond` says to the path, so many times.
-pub(crate) async fn web(mut respond: impl FnMut(&str) -> (u16, String) + Send + 'static) -> std::net::SocketAddr {
+pub(crate) async fn web(
+    mut respond: impl FnMut(&str) -> (u16, String) + Send + 'static,
+) -> std::net::SocketAddr {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

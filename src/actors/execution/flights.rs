@@ -1,0 +1,133 @@
+//! Do what is owed: put attempts in flight, set the timer, park or leave.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::ActorRef;
+
+use crate::consensus::Record;
+use crate::engine;
+use crate::engine::model::{Effect, StepKey, Timestamp};
+use crate::runners::Attempt;
+
+use super::super::flight::{self, Launch};
+use super::super::timers;
+use super::{Message, State};
+
+impl State {
+    /// Does what is owed until nothing more happens at once, then stays, parks or ends.
+    pub(super) async fn carry_on(&mut self, myself: &ActorRef<Message>) {
+        while !self.gone {
+            let Ok(record) = self.load() else {
+                self.gone = true;
+                break;
+            };
+            let due = self.do_owed(&record, myself).await;
+            let finished = record.execution.status.is_finished();
+            drop(record);
+            if let Some((step, attempt, outcome)) = self.landed.pop_front() {
+                self.record_outcome(step, attempt, outcome).await;
+                continue;
+            }
+            if finished || self.flights.is_empty() {
+                return self.park(due, myself);
+            }
+            return self.set_timer(due);
+        }
+        self.leave(myself);
+    }
+
+    /// Puts the attempts that are owed in flight, cancels those that are not, and tells when something
+    /// is due.
+    async fn do_owed(&mut self, record: &Arc<Record>, myself: &ActorRef<Message>) -> Option<Timestamp> {
+        let Ok(spec) = self.spec(record) else { return None };
+        let effects = engine::owed(&record.execution, &spec);
+        let owed_attempt = |step: &StepKey| {
+            effects.iter().find_map(|effect| match effect {
+                Effect::Attempt { step: it, attempt, .. } if it == step => Some(*attempt),
+                Effect::Attempt { .. } | Effect::Timer { .. } => None,
+            })
+        };
+        self.flights.retain(|step, flight| owed_attempt(step) == Some(flight.attempt));
+        let mut due = None;
+        for effect in effects {
+            match effect {
+                Effect::Timer { due: at } => due = Some(at),
+                Effect::Attempt { step, attempt, runner, action, params, deadline } => {
+                    let landing = self.landed.iter().any(|(it, number, _)| *it == step && *number == attempt);
+                    if landing || self.flights.contains_key(&step) {
+                        continue;
+                    }
+                    let ready = Attempt {
+                        tenant: self.tenant.clone(),
+                        execution: self.id,
+                        step: spec.steps[step.index.usize()].id.as_str().to_owned(),
+                        attempt,
+                        action,
+                        params,
+                        deadline,
+                    };
+                    self.take_off(step, runner, ready, myself).await;
+                }
+            }
+        }
+        due
+    }
+
+    async fn take_off(
+        &mut self,
+        step: StepKey,
+        runner: String,
+        attempt: Attempt,
+        myself: &ActorRef<Message>,
+    ) {
+        let number = attempt.attempt;
+        let now = self.partition.world.clock.now();
+        let left = attempt
+            .deadline
+            .map(|deadline| Duration::from_micros(deadline.micros().saturating_sub(now.micros())));
+        let myself = myself.clone();
+        let landed = move |outcome| {
+            let _gone = myself.send_message(Message::Landed { step, attempt: number, outcome });
+        };
+        match flight::launch(self.partition.runners.clone(), runner, attempt, left, landed).await {
+            Launch::Landed(outcome) => self.landed.push_back((step, number, outcome)),
+            Launch::Flying(flight) => {
+                self.flights.insert(step, flight);
+            }
+        }
+    }
+
+    fn set_timer(&mut self, due: Option<Timestamp>) {
+        if self.timer_set == due {
+            return;
+        }
+        self.timer_set = due;
+        let (tenant, id) = (self.tenant.clone(), self.id);
+        let message = match due {
+            Some(due) => timers::Message::Set { tenant, id, due },
+            None => timers::Message::Clear { id },
+        };
+        self.partition.directory.leading(|leading| {
+            let _restarting = leading.timers.send_message(message);
+        });
+    }
+
+    /// Goes until something is due. Out of the directory first, so that later messages find a new actor;
+    /// the timer is set last, so that a wake-up this actor did not see is not lost.
+    fn park(&mut self, due: Option<Timestamp>, myself: &ActorRef<Message>) {
+        self.leave(myself);
+        if due.is_some() {
+            self.timer_set = None;
+        }
+        self.set_timer(due);
+    }
+
+    /// What is still in the mailbox is dropped, and who waits for it tries again.
+    fn leave(&mut self, myself: &ActorRef<Message>) {
+        self.gone = true;
+        self.flights.clear();
+        self.partition.directory.remove(self.id, myself.get_id());
+        myself.stop(None);
+    }
+}

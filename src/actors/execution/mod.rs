@@ -1,0 +1,172 @@
+//! The actor of one execution: decide, propose, and on commit do what is owed.
+//!
+//! It exists while its execution can make progress and goes when only time or a person can move it on.
+//! It holds no truth: what it remembers between two messages can be read again from the partition's state,
+//! and the flights it owns are known to that state as started attempts. Kill it at any instant: the next
+//! one finds the attempts it left behind and records them as lost.
+
+mod flights;
+mod propose;
+mod start;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::sync::oneshot;
+
+use crate::consensus::Record;
+use crate::engine::definition::Spec;
+use crate::engine::model::{AttemptNumber, Epoch, ExecutionId, Input, StepKey, TenantId, Timestamp};
+use crate::runners::Outcome;
+
+use super::flight::Flight;
+use super::partition::Partition;
+use super::request::Error;
+use propose::Patience;
+use start::First;
+pub(crate) use start::{Birth, Born, Start, spawn};
+
+/// The answer to a wish: the execution as it was recorded.
+pub(crate) type Reply = oneshot::Sender<Result<Arc<Record>, Error>>;
+
+/// What an execution's actor is told.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// Somebody wants something.
+    Wish {
+        /// What.
+        input: Box<Input>,
+        /// Who waits.
+        reply: Reply,
+    },
+    /// An attempt landed.
+    Landed {
+        /// Which step.
+        step: StepKey,
+        /// Which attempt.
+        attempt: AttemptNumber,
+        /// How.
+        outcome: Outcome,
+    },
+    /// Look at the state and the clock.
+    Wake,
+}
+
+/// The actor.
+struct ExecutionActor;
+
+/// What it remembers; all of it can be read again.
+struct State {
+    partition: Arc<Partition>,
+    epoch: Epoch,
+    tenant: TenantId,
+    id: ExecutionId,
+    first: Option<First>,
+    spec: Option<Arc<Spec>>,
+    record: Option<Arc<Record>>,
+    flights: BTreeMap<StepKey, Flight>,
+    /// Outcomes that were there at once, in order.
+    landed: VecDeque<(StepKey, AttemptNumber, Outcome)>,
+    timer_set: Option<Timestamp>,
+    gone: bool,
+}
+
+impl Actor for ExecutionActor {
+    type Msg = Message;
+    type State = State;
+    type Arguments = Start;
+
+    async fn pre_start(&self, _myself: ActorRef<Message>, start: Start) -> Result<State, ActorProcessingErr> {
+        Ok(State::new(start))
+    }
+
+    async fn post_start(
+        &self,
+        myself: ActorRef<Message>,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match state.first.take() {
+            Some(First::Birth(birth)) => state.be_born(birth).await,
+            Some(First::Errand(errand)) => {
+                state.adopt().await;
+                state.take(errand).await;
+            }
+            None => unreachable!("an actor starts once"),
+        }
+        state.carry_on(&myself).await;
+        Ok(())
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        if state.gone {
+            return Ok(());
+        }
+        state.take(message).await;
+        state.carry_on(&myself).await;
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _myself: ActorRef<Message>,
+        _event: SupervisionEvent,
+        _state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        Ok(())
+    }
+}
+
+impl State {
+    fn new(start: Start) -> Self {
+        Self {
+            partition: start.partition,
+            epoch: start.epoch,
+            tenant: start.tenant,
+            id: start.id,
+            first: Some(start.first),
+            spec: None,
+            record: None,
+            flights: BTreeMap::new(),
+            landed: VecDeque::new(),
+            timer_set: None,
+            gone: false,
+        }
+    }
+
+    /// Deals with one message.
+    async fn take(&mut self, message: Message) {
+        match message {
+            Message::Wish { input, reply } => {
+                let answer = self.step(*input, Patience::Caller).await;
+                let answer = answer.and_then(|()| self.load());
+                let _caller_left = reply.send(answer);
+            }
+            Message::Landed { step, attempt, outcome } => {
+                self.flights.remove(&step);
+                self.record_outcome(step, attempt, outcome).await;
+            }
+            Message::Wake => {
+                self.timer_set = None;
+                self.insist(Input::Reconcile).await;
+            }
+        }
+    }
+}
+
+/// Decides and proposes once without an actor, for an execution whose actor only crashes.
+pub(crate) async fn decide_once(
+    partition: &Arc<Partition>,
+    epoch: Epoch,
+    tenant: &TenantId,
+    id: ExecutionId,
+    input: Input,
+) -> Result<(), Error> {
+    let start = Start::existing(partition.clone(), epoch, tenant.clone(), id, Message::Wake);
+    State::new(start).step(input, Patience::Owed).await
+}

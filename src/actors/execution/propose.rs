@@ -1,0 +1,209 @@
+//! Decide, propose, and hear whether it is recorded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::consensus::{Append, Conflict, Record};
+use crate::engine;
+use crate::engine::definition::Spec;
+use crate::engine::model::{AttemptNumber, Execution, Input, Moment, StepKey, StepStatus, Timestamp};
+use crate::runners::Outcome;
+
+use super::super::read;
+use super::super::request::Error;
+use super::State;
+use super::start::{Birth, Born};
+
+/// Decisions tried again because the execution had moved on meanwhile. More means two actors fight.
+const RELOADS_MAX: usize = 8;
+/// The first wait before a proposal that nobody could take is tried again.
+const PATIENCE_FIRST: Duration = Duration::from_millis(20);
+/// The longest such wait.
+const PATIENCE_MAX: Duration = Duration::from_secs(2);
+
+/// Who waits for a proposal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// A caller, who can be told to try again.
+    Caller,
+    /// Nobody: an outcome has to be recorded as long as this leadership lasts.
+    Owed,
+}
+
+/// What became of a proposal.
+enum Proposed {
+    Recorded,
+    /// The execution has moved on: decide again.
+    Moved,
+    /// Another leadership has begun.
+    Deposed,
+    /// Nobody could take it, or nobody knows.
+    Failed(Error),
+}
+
+impl State {
+    /// Creates the execution and answers who waits for it.
+    pub(super) async fn be_born(&mut self, birth: Birth) {
+        self.spec = Some(birth.spec.clone());
+        let unborn = Execution::unborn(self.id, self.tenant.clone());
+        let moment = Moment { at: self.partition.world.clock.now(), epoch: self.epoch };
+        let events = match engine::decide(&unborn, &birth.spec, birth.input, moment) {
+            Ok(events) => events,
+            Err(rejection) => return self.stillborn(birth.reply, Err(rejection.into())),
+        };
+        let append = Append {
+            tenant: self.tenant.clone(),
+            execution: self.id,
+            expected: 0,
+            events,
+            claim: birth.claim,
+        };
+        let proposed =
+            self.partition.consensus.append(self.partition.id, self.epoch, append, birth.pin).await;
+        match proposed {
+            Ok(Ok(record)) => {
+                self.record = Some(record.clone());
+                let _caller_left = birth.reply.send(Ok(Born::New(record)));
+            }
+            Ok(Err(Conflict::Claimed { execution, same_request })) => {
+                self.stillborn(birth.reply, Ok(Born::Claimed { execution, same_request }));
+            }
+            Ok(Err(conflict)) => {
+                let reason = format!("the leadership ended while the execution was created ({conflict:?})");
+                self.stillborn(birth.reply, Err(Error::Unavailable { reason }));
+            }
+            Err(error) => self.maybe_born(birth.reply, error.into()),
+        }
+    }
+
+    pub(super) fn stillborn(
+        &mut self,
+        reply: oneshot::Sender<Result<Born, Error>>,
+        answer: Result<Born, Error>,
+    ) {
+        self.gone = true;
+        let _caller_left = reply.send(answer);
+    }
+
+    /// The outcome of the creation is unknown: the caller hears so, and if it did happen the execution
+    /// goes on when this leadership or the next one looks at the state.
+    pub(super) fn maybe_born(&mut self, reply: oneshot::Sender<Result<Born, Error>>, error: Error) {
+        let _caller_left = reply.send(Err(error));
+        self.gone = self.load().is_err();
+    }
+
+    /// Takes over a recorded execution. Attempts of this leadership that are in flight were started by an
+    /// actor before this one, which crashed: nobody will hear of them again.
+    pub(super) async fn adopt(&mut self) {
+        let Ok(record) = self.load() else {
+            self.gone = true;
+            return;
+        };
+        let orphans: Vec<_> = record
+            .execution
+            .keyed_steps()
+            .filter(|(_, step)| step.status == StepStatus::Running && step.epoch == self.epoch)
+            .map(|(key, step)| (key, step.attempt))
+            .collect();
+        drop(record);
+        for (step, attempt) in orphans {
+            self.insist(Input::AttemptLost { step, attempt }).await;
+        }
+        self.insist(Input::Reconcile).await;
+    }
+
+    /// Decides and proposes until it is recorded or refused.
+    pub(super) async fn step(&mut self, input: Input, patience: Patience) -> Result<(), Error> {
+        let mut wait = PATIENCE_FIRST;
+        let mut reloads = 0;
+        loop {
+            let error = match self.propose(input.clone()).await? {
+                Proposed::Recorded => return Ok(()),
+                Proposed::Moved if reloads < RELOADS_MAX => {
+                    reloads += 1;
+                    continue;
+                }
+                Proposed::Moved => Error::Unavailable { reason: "the execution moves too fast".to_owned() },
+                Proposed::Deposed => {
+                    self.gone = true;
+                    return Err(self.partition.no_leader());
+                }
+                Proposed::Failed(error) => error,
+            };
+            if patience == Patience::Caller {
+                return Err(error);
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(PATIENCE_MAX);
+            if self.partition.directory.epoch() != Some(self.epoch) {
+                self.gone = true;
+                return Err(self.partition.no_leader());
+            }
+        }
+    }
+
+    /// One try. Errors: the lawful refusals of the engine.
+    async fn propose(&mut self, input: Input) -> Result<Proposed, Error> {
+        let record = self.load()?;
+        let spec = self.spec(&record)?;
+        let at = self.partition.world.clock.now().max(record_time(&record));
+        let events = engine::decide(&record.execution, &spec, input, Moment { at, epoch: self.epoch })?;
+        if events.is_empty() {
+            return Ok(Proposed::Recorded);
+        }
+        let expected = record.execution.version;
+        // Nobody else holds the record now, so applying changes it in place.
+        self.record = None;
+        drop(record);
+        let append =
+            Append { tenant: self.tenant.clone(), execution: self.id, expected, events, claim: None };
+        let proposed = self.partition.consensus.append(self.partition.id, self.epoch, append, None).await;
+        Ok(match proposed {
+            Ok(Ok(record)) => {
+                self.record = Some(record);
+                Proposed::Recorded
+            }
+            Ok(Err(Conflict::StaleEpoch { .. })) => Proposed::Deposed,
+            Ok(Err(Conflict::Version { .. } | Conflict::Claimed { .. })) => Proposed::Moved,
+            Err(error) => Proposed::Failed(error.into()),
+        })
+    }
+
+    /// A step that nobody waits for. A refusal by the engine is lawful (the execution moved on) and needs
+    /// no answer.
+    pub(super) async fn insist(&mut self, input: Input) {
+        if let Err(error) = self.step(input, Patience::Owed).await {
+            tracing::debug!(execution = %self.id, %error, "a wish of the actor itself was refused");
+        }
+    }
+
+    pub(super) async fn record_outcome(&mut self, step: StepKey, attempt: AttemptNumber, outcome: Outcome) {
+        self.insist(Input::AttemptFinished { step, attempt, outcome }).await;
+    }
+
+    /// The execution as recorded. Errors: `ExecutionNotFound`, or a store that cannot be read.
+    pub(super) fn load(&mut self) -> Result<Arc<Record>, Error> {
+        if let Some(record) = &self.record {
+            return Ok(record.clone());
+        }
+        let record = read::record(&self.partition, &self.tenant, self.id)?;
+        self.record = Some(record.clone());
+        Ok(record)
+    }
+
+    pub(super) fn spec(&mut self, record: &Record) -> Result<Arc<Spec>, Error> {
+        if let Some(spec) = &self.spec {
+            return Ok(spec.clone());
+        }
+        let spec = read::spec(&self.partition, record.execution.spec)?;
+        self.spec = Some(spec.clone());
+        Ok(spec)
+    }
+}
+
+/// When the execution's last event was recorded.
+fn record_time(record: &Record) -> Timestamp {
+    record.tail.last().map_or(record.execution.created_at, |last| last.at)
+}
