@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use everstep::consensus::{Conflict, Error, Leadership};
+use everstep::consensus::{Config, Conflict, Error, Leadership};
 
 use crate::cluster::{Cluster, IDS, PARTITION, others};
 use crate::node::{PATIENCE, creation, execution, pause, tenant};
@@ -126,4 +126,33 @@ async fn nothing_acknowledged_is_lost_when_leaders_crash_one_after_another() {
     let digests = digests(&cluster).await;
     assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
     cluster.stop().await;
+}
+
+/// What a run on one thread and simulated time does, for the seed of the nodes.
+async fn trace() -> (u64, Vec<u64>) {
+    let config = Config { inline_io: true, ..Config::default() };
+    let started = tokio::time::Instant::now();
+    let mut cluster = Cluster::with(config).await;
+    for number in 0..30 {
+        cluster.append(&IDS, creation(number)).await;
+    }
+    let (leader, _) = cluster.leader(&IDS).await;
+    cluster.crash(leader).await;
+    cluster.append(&others(leader), creation(30)).await;
+    cluster.boot(leader).await;
+    for id in IDS {
+        cluster.caught_up(id, 31).await;
+    }
+    let digests = digests(&cluster).await;
+    let took = started.elapsed().as_micros();
+    cluster.stop().await;
+    (u64::try_from(took).unwrap(), digests)
+}
+
+/// Time is tokio's and stands still unless everybody waits: a minute of a cluster takes a moment.
+#[tokio::test(flavor = "current_thread", start_paused = true)]
+async fn a_cluster_runs_on_one_thread_and_simulated_time() {
+    let (took, digests) = trace().await;
+    assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
+    assert!(took < 10_000_000, "a failover takes no {took} µs of simulated time");
 }
