@@ -91,8 +91,7 @@ impl Consensus {
     }
 
     /// Stops all groups at once and leaves their state as the last checkpoints have it, as a crash would. For
-    /// tests.
-    #[doc(hidden)]
+    /// tests and the simulation.
     pub async fn crash(mut self) {
         self.stop.send_replace(true);
         self.tasks.shutdown().await;

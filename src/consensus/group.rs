@@ -82,7 +82,8 @@ impl Group {
             raft: raft.clone(),
             applied: applied.clone(),
             world: common.world.clone(),
-            patience: Duration::from_millis(2 * config.election_ms.1),
+            patience: Duration::from_millis(config.commit_timeout_ms),
+            lease: Duration::from_millis(config.election_ms.1),
             watch,
             fatal: fatal.clone(),
         };

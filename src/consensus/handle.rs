@@ -78,7 +78,8 @@ impl Handle {
     /// Appends events to an execution of a partition this node leads. When this answers with a record,
     /// the events are durable on a quorum and applied here.
     ///
-    /// `pin` is the text of a definition that the partition may not have yet.
+    /// `pin` is the text of a definition that the partition may not have yet. A future that is dropped takes
+    /// nothing back: the append may be recorded all the same.
     ///
     /// # Errors
     /// [`Error::is_refused`] tells whether the append can still come true. A [`Conflict`] means that it

@@ -5,14 +5,18 @@
 //! announcement. Once that is applied here the state is complete, and the index of the announcement is the
 //! epoch that every append carries.
 //!
-//! Caveat: to lead is a belief. A leader that was cut off goes on believing for a while; nothing it appends
-//! is committed, but what it reads may be old. `Handle::linearize` asks a quorum.
+//! A leader that hears nothing from a quorum for one lease says that it does not lead, until it does again or
+//! has been replaced.
+//!
+//! Caveat: to lead is a belief. A leader that was cut off goes on believing for a lease; nothing it appends is
+//! committed, but what it reads may be old. `Handle::linearize` asks a quorum.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
+use openraft::metrics::RaftServerMetrics;
+use openraft::{Instant, ServerState};
 use tokio::sync::watch;
 
 use crate::engine::model::{Epoch, PartitionId};
@@ -21,7 +25,7 @@ use crate::world::World;
 use super::applied::Applied;
 use super::fatal::Fatal;
 use super::state_machine::Raft;
-use super::types::{Answer, LeaderId, Proposal};
+use super::types::{Answer, LeaderId, Proposal, Types};
 use super::{Command, Leadership, Reply};
 
 /// Announces this node's leaderships of one partition and tells of everyone's.
@@ -34,6 +38,8 @@ pub(super) struct Herald {
     pub(super) world: World,
     /// How long an announcement may take before it is repeated.
     pub(super) patience: Duration,
+    /// How long a quorum may be silent before this node says that it does not lead.
+    pub(super) lease: Duration,
     pub(super) watch: watch::Sender<Leadership>,
     pub(super) fatal: Fatal,
 }
@@ -43,6 +49,17 @@ pub(super) struct Herald {
 enum Belief {
     Leading(LeaderId),
     Following(Option<u64>),
+}
+
+impl Belief {
+    fn of(metrics: &RaftServerMetrics<Types>) -> Self {
+        match metrics.state {
+            ServerState::Leader => Self::Leading(metrics.vote.leader_id),
+            ServerState::Learner | ServerState::Follower | ServerState::Candidate | ServerState::Shutdown => {
+                Self::Following(metrics.current_leader)
+            }
+        }
+    }
 }
 
 impl Herald {
@@ -58,36 +75,50 @@ impl Herald {
 
     /// Runs until Raft ends.
     async fn follow(&self) {
-        let mut metrics = self.raft.server_metrics();
         let mut announced = None;
+        let mut metrics = self.raft.server_metrics();
         loop {
-            let belief = {
-                let metrics = metrics.borrow_watched();
-                match metrics.state {
-                    ServerState::Leader => Belief::Leading(metrics.vote.leader_id),
-                    ServerState::Learner
-                    | ServerState::Follower
-                    | ServerState::Candidate
-                    | ServerState::Shutdown => Belief::Following(metrics.current_leader),
+            let belief = Belief::of(&metrics.borrow_watched());
+            match (belief, announced) {
+                (Belief::Leading(leader), Some((known, epoch))) if leader == known => {
+                    self.tell(if self.has_quorum() {
+                        Leadership::Leading { epoch }
+                    } else {
+                        Leadership::Following { leader: None }
+                    });
                 }
-            };
-            match belief {
-                Belief::Leading(leader) if announced == Some(leader) => {}
-                Belief::Leading(leader) => {
+                (Belief::Leading(leader), _) => {
                     self.tell(Leadership::Following { leader: None });
-                    let Some(epoch) = self.announce(leader).await else { continue };
-                    announced = Some(leader);
-                    self.tell(Leadership::Leading { epoch });
+                    announced = self.announce(leader).await.map(|epoch| (leader, epoch));
+                    continue;
                 }
-                Belief::Following(leader) => {
+                (Belief::Following(leader), _) => {
                     announced = None;
                     self.tell(Leadership::Following { leader });
                 }
             }
-            if metrics.changed().await.is_err() {
+            let changed = metrics.changed();
+            let changed = match announced {
+                // Silence is a change too, and nobody tells of it.
+                Some(_) if !self.applied.is_sole_voter(self.node) => {
+                    tokio::time::timeout(self.lease / 4, changed).await.unwrap_or(Ok(()))
+                }
+                Some(_) | None => changed.await,
+            };
+            if changed.is_err() {
                 return;
             }
         }
+    }
+
+    /// Whether a quorum has answered within the lease. A leader without one may have been replaced already.
+    fn has_quorum(&self) -> bool {
+        let fresh = || {
+            let metrics = self.raft.data_metrics();
+            let acked = metrics.borrow_watched().last_quorum_acked;
+            acked.is_some_and(|at| at.elapsed() < self.lease)
+        };
+        self.applied.is_sole_voter(self.node) || fresh()
     }
 
     /// Appends the announcement and waits until it is applied. `None`: look again who leads.
@@ -99,17 +130,33 @@ impl Herald {
             self.raft.write(Proposal::new(command)).with_leader(leader).responder(responder).await.ok()?;
             applied.await.ok()?.ok()
         };
-        match tokio::time::timeout(self.patience, write).await {
-            Ok(Some(response)) => match response.data {
+        let response = tokio::select! {
+            biased;
+            // After a restart everything since the last checkpoint is applied first.
+            response = tokio::time::timeout(self.patience, write) => response.ok(),
+            () = self.loses(leader) => None,
+        };
+        match response {
+            Some(Some(response)) => match response.data {
                 Answer(Reply::Epoch(epoch)) => Some(epoch),
                 Answer(other) => unreachable!("an announcement is answered by {other:?}"),
             },
-            Ok(None) => {
-                // Leadership is gone again; its loss will be told in a moment.
+            Some(None) => {
+                // Leadership is gone again; Raft will say so in a moment.
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 None
             }
-            Err(_) => None,
+            None => None,
+        }
+    }
+
+    /// Waits until Raft does not believe any more that this leadership lasts.
+    async fn loses(&self, leader: LeaderId) {
+        let mut metrics = self.raft.server_metrics();
+        while Belief::of(&metrics.borrow_watched()) == Belief::Leading(leader) {
+            if metrics.changed().await.is_err() {
+                return;
+            }
         }
     }
 

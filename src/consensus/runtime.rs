@@ -25,10 +25,10 @@ thread_local! {
     static STATE: Cell<u64> = Cell::new(mix(ROOT.fetch_add(GOLDEN, Ordering::Relaxed)));
 }
 
-/// Stirs `bits` into the generator of this thread and of the threads that begin later.
+/// Begins the generator of this thread anew, and those of the threads that come later.
 pub(super) fn seed(bits: u64) {
-    ROOT.fetch_xor(mix(bits), Ordering::Relaxed);
-    STATE.set(mix(STATE.get() ^ bits));
+    ROOT.store(mix(bits), Ordering::Relaxed);
+    STATE.set(mix(bits));
 }
 
 /// The output function of SplitMix64 (Steele, Lea and Flood, 2014).
@@ -136,7 +136,6 @@ mod tests {
     use super::*;
 
     fn draw(bits: u64) -> Vec<u64> {
-        STATE.set(0);
         seed(bits);
         (0..8).map(|_| ThreadRng.try_next_u64().expect("it cannot fail")).collect()
     }

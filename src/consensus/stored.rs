@@ -181,3 +181,73 @@ pub(super) fn decode_meta(bytes: &[u8]) -> io::Result<Meta> {
     let membership = StoredMembership::new(stored.members_at.map(LogId::from), stored.members.restore()?);
     Ok(Meta { applied: stored.applied.map(LogId::from), membership })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::consensus::Command;
+    use crate::engine::model::Timestamp;
+
+    use super::*;
+
+    fn id(index: u64) -> LogId {
+        LogId::new(LeaderId { term: 5, node_id: 2 }, index)
+    }
+
+    fn members() -> Membership {
+        let nodes = BTreeMap::from([1, 2].map(|id| (id, BasicNode { addr: format!("n{id}") })));
+        Membership::new(vec![BTreeSet::from([1]), BTreeSet::from([1, 2])], nodes)
+            .expect("a lawful membership")
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// What this release writes. A later one has to read it: when a shape changes, add a version and keep this.
+    #[test]
+    fn the_bytes_of_this_release_stay_readable() {
+        let epoch = Command::LeaderEpoch { node: 2, boot: 7, at: Timestamp::from_micros(1_000_000) };
+        let entries = [
+            (Payload::Blank, "000200000000000000"),
+            (
+                Payload::Normal(Proposal::new(epoch)),
+                "010200000000000000200001000800000007b598ce000207fc40420f00",
+            ),
+            (
+                Payload::Membership(members()),
+                "020200000000000000210001000f0000007b348f8e0201010201020201026e3102026e32",
+            ),
+        ];
+        for (payload, golden) in entries {
+            let entry = Entry { log_id: id(9), payload };
+            let LogEntry { index, term, bytes } = record(&entry);
+            assert_eq!((index, term), (9, 5));
+            assert_eq!(hex(&bytes), golden);
+            let back = super::entry(LogEntry { index, term, bytes }).expect("it was just written");
+            assert_eq!(format!("{back:?}"), format!("{entry:?}"));
+        }
+        let vote = Vote { leader_id: LeaderId { term: 5, node_id: 2 }, committed: true };
+        assert_eq!(hex(&encode_vote(&vote)), "2200010003000000c0737598050201");
+        assert_eq!(decode_vote(&encode_vote(&vote)).expect("it was just written"), vote);
+        assert_eq!(hex(&encode_log_id(id(300))), "23000100050000003d8b15600502fb2c01");
+        assert_eq!(decode_log_id(&encode_log_id(id(300))).expect("it was just written"), id(300));
+        let meta = Meta { applied: Some(id(300)), membership: StoredMembership::new(Some(id(4)), members()) };
+        assert_eq!(
+            hex(&encode_meta(&meta)),
+            "2400010019000000dce21b28010502fb2c01010502040201010201020201026e3102026e32"
+        );
+        assert_eq!(decode_meta(&encode_meta(&meta)).expect("it was just written"), meta);
+    }
+
+    #[test]
+    fn what_is_no_record_is_refused() {
+        let whole = record(&Entry { log_id: id(9), payload: Payload::Membership(members()) });
+        for length in 0..whole.bytes.len() {
+            let cut = LogEntry { bytes: whole.bytes.slice(..length), ..whole.clone() };
+            assert!(entry(cut).is_err(), "{length} of {} bytes are no record", whole.bytes.len());
+        }
+        let mut unknown = whole.bytes.to_vec();
+        unknown[0] = 9;
+        assert!(entry(LogEntry { bytes: unknown.into(), ..whole }).is_err());
+    }
+}

@@ -39,6 +39,15 @@ pub struct DataDir {
     _lock: File,
 }
 
+/// How much room there is on the disk of a data directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// What the node may still use, in bytes.
+    pub free_bytes: u64,
+    /// The size of the file system, in bytes.
+    pub total_bytes: u64,
+}
+
 impl DataDir {
     pub(super) const HARD_STATE: &str = "hard-state";
 
@@ -49,11 +58,30 @@ impl DataDir {
     pub fn open(path: &Path, state_cache_bytes: u64) -> Result<Self> {
         fs::create_dir_all(path).map_err(Error::open(path))?;
         let lock = lock(path)?;
+        let hard_state = path.join(Self::HARD_STATE);
+        let hard_state = match read_format(path)? {
+            // Without its format the directory was never in use, and a hard state that is missing is just new.
+            None => FileHardState::create(&hard_state)?,
+            Some(_) => FileHardState::open(&hard_state)?,
+        };
+        let hard_state = Arc::new(hard_state);
         claim_format(path)?;
-        let hard_state = Arc::new(FileHardState::open(&path.join(Self::HARD_STATE))?);
         let log = Arc::new(SledStore::open(&path.join("log"), LOG_CACHE_BYTES)?);
         let state = Arc::new(SledStore::open_stamped(&path.join("state"), state_cache_bytes)?);
         Ok(Self { path: path.to_owned(), log, state, hard_state, _lock: lock })
+    }
+
+    /// How much room is left. A write that finds none ends the process, so whoever admits work asks before.
+    ///
+    /// Errors: `Io`.
+    pub fn space(&self) -> Result<Space> {
+        let found = nix::sys::statvfs::statvfs(&self.path)
+            .map_err(|error| Error::io("ask for the free space of the data directory")(error.into()))?;
+        let block_bytes = found.fragment_size();
+        Ok(Space {
+            free_bytes: found.blocks_available() * block_bytes,
+            total_bytes: found.blocks() * block_bytes,
+        })
     }
 }
 

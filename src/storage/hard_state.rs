@@ -17,7 +17,7 @@
 //! end of the log then is the last save, at most [`super::COMMITS_PER_SAVE`] commits before.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -34,6 +34,7 @@ const MAGIC: u32 = u32::from_le_bytes(*b"EVHS");
 const VERSION: u16 = 1;
 const SLOTS: [u64; 2] = [0, SLOT_BYTES as u64];
 const HINT: u64 = 2 * SLOT_BYTES as u64;
+const FILE_BYTES: u64 = 3 * SLOT_BYTES as u64;
 
 /// What a node must never forget.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,17 +100,31 @@ pub struct FileHardState {
 }
 
 impl FileHardState {
-    /// Opens or creates the file at `path`.
+    /// Makes the file at `path`, unless it is there. It has its full size from the start, so that a file that has
+    /// lost its end is not mistaken for a new one.
+    ///
+    /// Errors: `Open`.
+    pub fn create(path: &Path) -> Result<Self> {
+        let make = || {
+            let new = path.with_extension("new");
+            let file = File::create(&new)?;
+            file.set_len(FILE_BYTES)?;
+            file.sync_all()?;
+            fs::rename(&new, path)
+        };
+        if !path.exists() {
+            make().map_err(Error::open(path))?;
+        }
+        Self::open(path)
+    }
+
+    /// Opens the file at `path`. If it is not there, something is lost, and it says so from then on.
     ///
     /// Errors: `Open`.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(Error::open(path))?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = options.open(path).map_err(Error::open(path))?;
         if let Some(parent) = path.parent() {
             File::open(parent).and_then(|parent| parent.sync_all()).map_err(Error::open(parent))?;
         }
@@ -197,8 +212,14 @@ fn slot_bytes(generation: u64, body: &impl Serialize) -> Result<Vec<u8>> {
 
 impl HardState for FileHardState {
     fn load(&self) -> Result<Loaded> {
+        let length = self.file.metadata().map_err(Error::io("read the hard state"))?.len();
+        if length < FILE_BYTES {
+            return Ok(Loaded::Damaged);
+        }
         let slots = [self.slot(SLOTS[0])?, self.slot(SLOTS[1])?];
-        if slots.iter().all(|slot| matches!(slot, Slot::Empty)) {
+        // The first save was never finished, or never begun.
+        let is_new = matches!(slots, [Slot::Empty | Slot::Damaged, Slot::Empty]);
+        if is_new {
             return Ok(Loaded::Missing);
         }
         let [a, b] = [slots[0].decode::<HardRecord>(), slots[1].decode::<HardRecord>()];

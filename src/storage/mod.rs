@@ -22,7 +22,7 @@ mod stamp;
 mod store;
 mod verify;
 
-pub use data_dir::{DataDir, FORMAT, LOG_CACHE_BYTES, STATE_CACHE_BYTES};
+pub use data_dir::{DataDir, FORMAT, LOG_CACHE_BYTES, STATE_CACHE_BYTES, Space};
 pub use error::{Error, Result};
 pub use hard_state::{FileHardState, HardGroup, HardRecord, HardState, Loaded, MemoryHardState};
 pub use log::{

@@ -23,13 +23,13 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts three nodes with one data partition; the log keeps `log_tail_entries` for those behind.
     pub(crate) async fn start(log_tail_entries: u64) -> Self {
-        let config = Config {
-            partitions: 1,
-            members: IDS.map(|id| (id, format!("node-{id}"))).into(),
-            log_tail_entries,
-            checkpoint_ms: 4,
-            ..Config::default()
-        };
+        Self::with(Config { log_tail_entries, ..Config::default() }).await
+    }
+
+    /// Starts three nodes with one data partition and some settings.
+    pub(crate) async fn with(config: Config) -> Self {
+        let members = IDS.map(|id| (id, format!("node-{id}"))).into();
+        let config = Config { partitions: 1, members, checkpoint_ms: 4, ..config };
         let disks = IDS.map(|id| (id, Disks::in_memory())).into();
         let mut cluster = Self { network: LocalNetwork::new(), nodes: BTreeMap::new(), disks, config };
         for id in IDS {

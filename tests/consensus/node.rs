@@ -11,7 +11,7 @@ use everstep::consensus::{
 use everstep::engine::model::{
     Created, Epoch, Event, ExecutionId, PartitionId, Payload, SpecHash, TenantId, Timestamp, Version,
 };
-use everstep::storage::{DataDir, HardState, Log, LogOptions, MemoryHardState, MemoryStore, Store};
+use everstep::storage::{DataDir, Driver, HardState, Log, LogOptions, MemoryHardState, MemoryStore, Store};
 use everstep::world::{Clock, Entropy, World};
 
 /// Longer than anything takes on a busy machine.
@@ -73,7 +73,9 @@ impl Node {
         // `RUST_LOG=openraft=info` shows what Raft does.
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+        let driver = if config.inline_io { Driver::Task } else { Driver::Thread };
         let options = LogOptions::new(disks.log.clone(), disks.hard_state.clone(), config.node);
+        let options = LogOptions { driver, ..options };
         let (log, recovered) = Log::open(options).unwrap();
         let machine = |partition| {
             let limits = StateLimits::default();

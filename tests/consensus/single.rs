@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use everstep::consensus::{CatalogueChange, CatalogueConflict, Config, Conflict, Error, Leadership, Nowhere};
 use everstep::engine::model::{DefinitionStatus, Epoch, ExecutionId, PartitionId, SpecHash, WorkflowId};
-use everstep::storage::DataDir;
+use everstep::storage::{DataDir, MemoryStore};
 
-use crate::node::{Disks, Node, creation, execution, pause, tenant};
+use crate::node::{Disks, Node, PATIENCE, creation, execution, pause, tenant};
 
 const FIRST: PartitionId = PartitionId(1);
 
@@ -167,5 +167,29 @@ async fn slots_are_spread_in_ranges() {
         *counts.entry(partition).or_insert(0) += 1;
     }
     assert_eq!(counts.into_values().collect::<Vec<_>>(), [1024; 4]);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_cannot_be_written_ends_the_node() {
+    let state = Arc::new(MemoryStore::new());
+    let node = alone(&Disks { state: state.clone(), ..Disks::in_memory() }).await;
+    node.leads(FIRST).await;
+    let mut fatal = node.handle.fatal();
+    assert_eq!(*fatal.borrow(), None);
+    state.fail_after(Some(0));
+    let raised = fatal.wait_for(Option::is_some);
+    let reason = tokio::time::timeout(PATIENCE, raised).await.expect("it is noticed").unwrap().clone();
+    assert!(reason.unwrap().contains("write the state behind"));
+    node.crash().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_no_entry_can_hold_is_refused() {
+    let node = alone(&Disks::in_memory()).await;
+    let epoch = node.leads(FIRST).await;
+    let pin = (SpecHash([1; 32]), "x".repeat(9 << 20).into());
+    let refused = node.handle.append(FIRST, epoch, creation(1), Some(pin)).await.unwrap_err();
+    assert!(matches!(refused, Error::TooLarge { .. }) && refused.is_refused());
     node.stop().await;
 }

@@ -3,6 +3,8 @@
 use everstep::storage::codec::{self, Kind};
 use everstep::storage::{Error, FileHardState, HardGroup, HardRecord, HardState, Loaded, encode_record};
 
+use proptest::prelude::*;
+
 use crate::support::entry;
 
 fn hex(bytes: &[u8]) -> String {
@@ -41,7 +43,7 @@ fn the_hard_state_keeps_its_bytes() {
     let path = home.path().join("hard-state");
     let group = HardGroup { vote: Some(b"v".to_vec()), last: Some(9) };
     let record = HardRecord { node: 7, boot: 1, groups: [(3, group)].into() };
-    let file = FileHardState::open(&path).unwrap();
+    let file = FileHardState::create(&path).unwrap();
     assert_eq!(file.load().unwrap(), Loaded::Missing);
     file.save(&record).unwrap();
     let bytes = std::fs::read(&path).unwrap();
@@ -49,7 +51,9 @@ fn the_hard_state_keeps_its_bytes() {
     assert_eq!(hex(&bytes[..golden.len()]), HARD_STATE);
     assert_eq!(hex(&bytes[65536..][..golden.len()]), HARD_STATE);
 
-    std::fs::write(&path, &golden).unwrap();
+    let mut bytes = vec![0; 3 * 65536];
+    bytes[65536..][..golden.len()].copy_from_slice(&golden);
+    std::fs::write(&path, bytes).unwrap();
     let loaded = FileHardState::open(&path).unwrap().load().unwrap();
     assert_eq!(loaded, Loaded::Found { record, repaired: true });
 }
@@ -87,7 +91,7 @@ fn a_vote_survives_either_slot() {
         let group = HardGroup { vote: Some(text.as_bytes().to_vec()), last: None };
         HardRecord { node: 7, boot: 1, groups: [(0, group)].into() }
     };
-    let file = FileHardState::open(&path).unwrap();
+    let file = FileHardState::create(&path).unwrap();
     file.save(&vote("first")).unwrap();
     file.save(&vote("second")).unwrap();
     let sound = std::fs::read(&path).unwrap();
@@ -104,4 +108,38 @@ fn a_vote_survives_either_slot() {
     (bytes[30], bytes[65536 + 30]) = (0xff, 0xff);
     std::fs::write(&path, &bytes).unwrap();
     assert_eq!(FileHardState::open(&path).unwrap().load().unwrap(), Loaded::Damaged);
+}
+
+proptest! {
+    /// Nonsense in a sound envelope is an error, whatever it is taken for.
+    #[test]
+    fn no_body_makes_the_decoder_panic(body in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = codec::decode_body::<Plain>(&body);
+        let _ = codec::decode_body::<HardRecord>(&body);
+        let _ = codec::decode_body::<Vec<Vec<u64>>>(&body);
+        let _ = codec::open(&body);
+    }
+
+    #[test]
+    fn what_is_wrapped_comes_out(text in ".*", number in any::<u32>(), bytes in prop::collection::vec(any::<u8>(), 0..5000)) {
+        let value: Plain = (text, number, None, bytes);
+        prop_assert_eq!(codec::decode::<Plain>(Kind(3), &codec::encode(Kind(3), 7, &value)).unwrap(), (7, value));
+    }
+}
+
+#[test]
+fn a_first_save_that_was_cut_short_never_was() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("hard-state");
+    let file = FileHardState::create(&path).unwrap();
+    file.save(&HardRecord { node: 7, ..HardRecord::default() }).unwrap();
+    let saved = std::fs::read(&path).unwrap();
+    let mut torn = saved.clone();
+    torn[10..].fill(0);
+    std::fs::write(&path, &torn).unwrap();
+    assert_eq!(file.load().unwrap(), Loaded::Missing);
+    for length in [0, 20, 65536, saved.len() - 1] {
+        std::fs::write(&path, &saved[..length]).unwrap();
+        assert_eq!(file.load().unwrap(), Loaded::Damaged, "cut at {length}");
+    }
 }

@@ -4,7 +4,8 @@ use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, mpsc};
 
 use everstep::storage::{
-    DataDir, Driver, Error, FORMAT, Log, LogOptions, MemoryHardState, MemoryStore, STATE_CACHE_BYTES, Store,
+    DataDir, Driver, Error, FORMAT, Log, LogOptions, MemoryHardState, MemoryStore, QUEUE_LEN_MAX,
+    STATE_CACHE_BYTES, Store,
 };
 
 use crate::support::{NODE, entry, open_dir, options, plain, wait};
@@ -133,6 +134,42 @@ fn purged_entries_leave_the_store() {
     }
     assert_eq!(log.read(0, 0..2000).unwrap(), (991..=1000).map(plain).collect::<Vec<_>>());
     assert_eq!(store.keys().len(), 11, "ten entries and where the log begins");
+}
+
+#[test]
+fn what_waits_for_a_stopped_disk_is_bounded() {
+    let (_, log) = in_memory();
+    let held = hold(&log);
+    for index in 1..=QUEUE_LEN_MAX as u64 {
+        log.append(0, vec![entry(index, 1, b"")], Box::new(|outcome| outcome.unwrap()));
+    }
+    let next = QUEUE_LEN_MAX as u64 + 1;
+    let refused = wait(|done| log.append(0, vec![entry(next, 1, b"")], done)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::WouldBlock);
+    assert_eq!(log.bounds(0), (Some(1), Some(next - 1)));
+    drop(held);
+    loop {
+        // Until there is room again.
+        if wait(|done| log.append(0, vec![entry(next, 1, b"")], done)).is_ok() {
+            break;
+        }
+    }
+    assert_eq!(log.bounds(0), (Some(1), Some(next)));
+}
+
+#[test]
+fn a_vote_does_not_wait_for_the_store() {
+    let (store, log) = in_memory();
+    let before = store.operations();
+    wait(|done| log.save_vote(0, b"vote".to_vec(), done)).unwrap();
+    assert_eq!(store.operations(), before);
+}
+
+#[test]
+fn the_room_on_the_disk_is_known() {
+    let home = tempfile::tempdir().unwrap();
+    let space = DataDir::open(home.path(), STATE_CACHE_BYTES).unwrap().space().unwrap();
+    assert!(space.free_bytes > 0 && space.free_bytes <= space.total_bytes, "{space:?}");
 }
 
 #[test]

@@ -4,12 +4,13 @@
 //! child is killed in the middle of its work, and the copy is opened.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use everstep::storage::LogEntry;
+use everstep::storage::{DataDir, Log, LogEntry, LogOptions, STATE_CACHE_BYTES};
 
-use crate::support::{open_dir, plain, wait};
+use crate::support::{NODE, open_dir, plain, wait};
 
 /// Set for the child: where to work.
 const CHILD_DIR: &str = "EVERSTEP_POWERLOSS_DIR";
@@ -39,19 +40,19 @@ fn sized(index: u64, factor: usize) -> LogEntry {
     LogEntry { bytes: plain.bytes.repeat(factor).into(), ..plain }
 }
 
-fn spawn(test: &str, home: &Path, factor: usize) -> Child {
+fn child(test: &str, home: &Path, factor: usize) -> Command {
     let dir = home.join("dir");
     std::fs::create_dir_all(&dir).unwrap();
-    Command::new(std::env::current_exe().unwrap())
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(CHILD_DIR, &dir)
         .env(CHILD_FACTOR, factor.to_string())
         .env("LD_PRELOAD", library(home))
         .env("POWERLOSS_DIR", &dir)
         .env("POWERLOSS_COPY", home.join("copy"))
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap()
+        .stdout(Stdio::piped());
+    command
 }
 
 /// Reads acknowledged numbers until there are enough, kills the child, and reads what it still had said.
@@ -80,7 +81,8 @@ fn acknowledge(number: u64) {
 fn child_that_appends() {
     let Ok(dir) = std::env::var(CHILD_DIR) else { return };
     let factor = std::env::var(CHILD_FACTOR).unwrap().parse().unwrap();
-    let (log, _) = open_dir(Path::new(&dir));
+    let dir = DataDir::open(Path::new(&dir), STATE_CACHE_BYTES).unwrap();
+    let (log, _) = Log::open(LogOptions::new(dir.log.clone(), dir.hard_state.clone(), NODE)).unwrap();
     wait(|done| log.save_vote(1, b"the vote".to_vec(), done)).unwrap();
     for index in 1.. {
         let done = Box::new(move |outcome: std::io::Result<()>| {
@@ -113,7 +115,7 @@ fn child_that_trusts_sled() {
 /// Cuts the power, opens what is left and counts.
 fn power_fails(factor: usize) {
     let home = tempfile::tempdir().unwrap();
-    let child = spawn("powerloss::child_that_appends", home.path(), factor);
+    let child = child("powerloss::child_that_appends", home.path(), factor).spawn().unwrap();
     let acknowledged = numbers_until_the_power_fails(child);
     assert!(acknowledged.len() >= ACKNOWLEDGED_MIN, "the child gave up after {}", acknowledged.len());
     let last = *acknowledged.last().unwrap();
@@ -140,12 +142,32 @@ fn every_large_acknowledged_entry_survives_a_power_cut() {
     power_fails(100);
 }
 
+/// A sync that fails is the end: no second try, and nothing acknowledged that is not on the disk.
+#[test]
+fn a_failed_sync_ends_the_process() {
+    let home = tempfile::tempdir().unwrap();
+    let syncs = 60;
+    let output = child("powerloss::child_that_appends", home.path(), 1)
+        .env("POWERLOSS_EIO_AFTER", syncs.to_string())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.signal(), Some(6), "it aborts: {}", String::from_utf8_lossy(&output.stderr));
+    let acknowledged = String::from_utf8_lossy(&output.stdout).matches("ack ").count() as u64;
+    assert!(acknowledged > 0 && acknowledged <= 4 * syncs, "{acknowledged} acknowledged");
+    let (log, recovered) = open_dir(&home.path().join("copy"));
+    assert!(!recovered.storage_lost, "{:?}", recovered.losses);
+    let expected: Vec<_> = (1..=acknowledged).map(plain).collect();
+    let first = recovered.groups[&1].purged_index.map_or(0, |index| index as usize);
+    assert!(log.read(1, 0..u64::MAX).unwrap().starts_with(&expected[first..]));
+}
+
 /// The model has teeth: without the sync that storage adds, it finds the loss.
 #[test]
 fn sled_alone_loses_what_it_flushed() {
     let home = tempfile::tempdir().unwrap();
-    let acknowledged =
-        numbers_until_the_power_fails(spawn("powerloss::child_that_trusts_sled", home.path(), 1));
+    let acknowledged = numbers_until_the_power_fails(
+        child("powerloss::child_that_trusts_sled", home.path(), 1).spawn().unwrap(),
+    );
     assert!(acknowledged.len() >= ACKNOWLEDGED_MIN);
     let copy = home.path().join("copy");
     std::fs::create_dir_all(&copy).unwrap();

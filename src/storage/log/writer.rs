@@ -65,6 +65,8 @@ pub(super) struct Writer {
     pub(super) failed: Option<String>,
     pub(super) on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
     batch: WriteBatch,
+    /// The store has something that is not synced and that somebody waits for.
+    dirty: bool,
     hard_dirty: bool,
 }
 
@@ -87,6 +89,7 @@ impl Writer {
             failed: None,
             on_fatal,
             batch: WriteBatch::new(),
+            dirty: false,
             hard_dirty: false,
         }
     }
@@ -188,6 +191,7 @@ impl Writer {
         }
         if !self.batch.is_empty() {
             self.store.write(std::mem::take(&mut self.batch))?;
+            self.dirty = true;
             self.view.written();
         }
         Ok(())
@@ -195,7 +199,12 @@ impl Writer {
 
     fn finish(&mut self) -> Result<()> {
         self.write()?;
+        // A vote alone is durable by now, and an election should not wait for one more sync.
+        if !self.dirty {
+            return Ok(());
+        }
         self.store.sync()?;
+        self.dirty = false;
         self.commits += 1;
         for (group, it) in &self.groups {
             self.hard.groups.entry(*group).or_default().last = it.last;
@@ -251,6 +260,7 @@ impl Writer {
                 batch.delete(key);
             }
             self.store.write(batch)?;
+            self.dirty = true;
         }
     }
 

@@ -5,12 +5,15 @@
  * removal gets there at an fsync of its directory. What was only written is not in the copy, and neither is
  * what was only asked for with sync_file_range.
  *
+ * With POWERLOSS_EIO_AFTER=n the disk fails instead: every sync after the n-th is an EIO.
+ *
  * It errs on the strict side in one way (a rename is lost without an fsync of the directory) and on the lenient
  * side in another (what other threads write while a file is copied may get into the copy).
  */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
@@ -105,6 +108,13 @@ static void keep_directory(const char *path, const char *target, const char *cop
     if (directory) closedir(directory);
 }
 
+/* Whether the disk has failed by now. */
+static int has_failed(void) {
+    static int syncs;
+    const char *after = getenv("POWERLOSS_EIO_AFTER");
+    return after && __atomic_fetch_add(&syncs, 1, __ATOMIC_SEQ_CST) >= atoi(after);
+}
+
 static void keep(int fd) {
     const char *source = getenv("POWERLOSS_DIR"), *copy = getenv("POWERLOSS_COPY");
     char link[64], path[PATH_MAX], target[PATH_MAX * 2];
@@ -124,12 +134,20 @@ static void keep(int fd) {
 }
 
 int fsync(int fd) {
+    if (has_failed()) {
+        errno = EIO;
+        return -1;
+    }
     int outcome = real("fsync")(fd);
     if (outcome == 0) keep(fd);
     return outcome;
 }
 
 int fdatasync(int fd) {
+    if (has_failed()) {
+        errno = EIO;
+        return -1;
+    }
     int outcome = real("fdatasync")(fd);
     if (outcome == 0) keep(fd);
     return outcome;
