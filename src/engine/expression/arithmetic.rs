@@ -87,6 +87,15 @@ pub(super) fn rounded(int: i128) -> f64 {
     int as f64
 }
 
+/// The integer a double stands for, if it stands for one.
+#[expect(clippy::cast_possible_truncation, reason = "the double is known to fit")]
+pub(super) fn whole(value: &Val<'_>) -> Option<i128> {
+    match value {
+        Val::Double(double) if double.fract() == 0.0 && double.abs() < 1e15 => Some(*double as i128),
+        _ => None,
+    }
+}
+
 fn joined<'a>(left: &List<'a>, right: &List<'a>) -> Val<'a> {
     Val::list(left.iter().chain(right.iter()).collect())
 }

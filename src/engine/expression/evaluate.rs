@@ -170,6 +170,7 @@ impl<'a> Machine<'a> {
     fn index(&mut self, of: &'a Node, index: &'a Node) -> Result<Val<'a>, Stop<'a>> {
         let value = self.run(of)?;
         let key = self.run(index)?;
+        let key = arithmetic::whole(&key).map_or(key, Val::Int);
         match (&value, &key) {
             (Val::Map(map), Val::Text(key)) => map.get(key).ok_or_else(|| self.absent(of, key.clone(), map)),
             (Val::List(list), Val::Int(int)) => {
@@ -240,6 +241,8 @@ impl<'a> Machine<'a> {
                     Ok(Val::Bool(found))
                 }
                 (Val::Text(key), Val::Map(map)) => Ok(Val::Bool(map.get(key).is_some())),
+                // Keys are strings, so another scalar is just not among them.
+                (Val::Bool(_) | Val::Int(_) | Val::Double(_), Val::Map(_)) => Ok(Val::Bool(false)),
                 _ => Err(mismatch()),
             },
             Operator::Add

@@ -1,4 +1,6 @@
 //! Our evaluator against the `cel` crate: where both give a value, it is the same one.
+//!
+//! Each gives values where the other refuses: we add `1 + 1.5`, it adds a map to a list.
 
 use everstep_engine::expression::Expression;
 use proptest::prelude::*;
@@ -83,7 +85,5 @@ proptest! {
         if let (Some(ours), Some(theirs)) = (&ours, &theirs) {
             prop_assert!(same(ours, theirs), "{text}: ours {ours}, theirs {theirs}");
         }
-        // We take more, such as `1 + 1.5`, but nothing that is CEL is refused.
-        prop_assert!(ours.is_some() || theirs.is_none(), "{text}: theirs gives {theirs:?}");
     }
 }
