@@ -23,6 +23,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use crate::engine::model::Timestamp;
 use crate::world::Clock;
 
@@ -46,6 +48,9 @@ pub struct HttpSettings {
     pub own_listeners: Vec<SocketAddr>,
     /// How long a request may take when its step has no timeout. 60 s: longer ones should say so.
     pub timeout: Duration,
+    /// Requests at the same time; others wait, within their deadlines. 256: each takes a file descriptor
+    /// and up to a body of memory.
+    pub concurrent_max: usize,
     /// Bytes of an answer's body. 1 MiB: it has to fit into a recorded output.
     pub response_bytes_max: usize,
 }
@@ -58,6 +63,7 @@ impl Default for HttpSettings {
             allow_hosts: Vec::new(),
             own_listeners: Vec::new(),
             timeout: Duration::from_secs(60),
+            concurrent_max: 256,
             response_bytes_max: 1 << 20,
         }
     }
@@ -69,11 +75,13 @@ pub(super) struct Egress {
     guard: Guard,
     clients: Clients,
     clock: Arc<dyn Clock>,
+    turns: Semaphore,
 }
 
 impl Egress {
     pub(super) fn new(settings: HttpSettings, clock: Arc<dyn Clock>) -> Self {
-        Self { guard: Guard::new(&settings), clients: Clients::default(), settings, clock }
+        let turns = Semaphore::new(settings.concurrent_max);
+        Self { guard: Guard::new(&settings), clients: Clients::default(), settings, clock, turns }
     }
 
     /// The time of day.

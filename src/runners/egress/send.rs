@@ -51,7 +51,11 @@ impl Egress {
     ) -> Result<Response, Fault> {
         identify(attempt, &mut request.headers)?;
         let allowed = self.allowed(attempt.deadline);
-        match tokio::time::timeout(allowed, self.follow(&attempt.tenant, request)).await {
+        let answer = async {
+            let _turn = self.turns.acquire().await.expect("the turns are never closed");
+            self.follow(&attempt.tenant, request).await
+        };
+        match tokio::time::timeout(allowed, answer).await {
             Ok(answer) => answer,
             Err(_) => Err(Fault::retryable(
                 codes::TIMEOUT,

@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::{Attempt, Error, Outcome, Runner, Running, params};
@@ -53,6 +54,9 @@ pub struct ShellSettings {
     pub readable: Vec<PathBuf>,
     /// Where commands may write besides their fresh directory, when the sandbox is required.
     pub writable: Vec<PathBuf>,
+    /// Commands at the same time; others wait, within their deadlines. 64: each takes six of the node's
+    /// file descriptors, and the node needs its own.
+    pub concurrent_max: usize,
     /// Bytes kept of stdout, and of stderr. 1 MiB: it has to fit into a recorded output.
     pub output_bytes_max: usize,
     /// Limits of each process.
@@ -94,6 +98,7 @@ impl Default for ShellSettings {
             require_sandbox: false,
             readable: Vec::new(),
             writable: Vec::new(),
+            concurrent_max: 64,
             output_bytes_max: 1 << 20,
             limits: ShellLimits::default(),
         }
@@ -104,6 +109,7 @@ impl Default for ShellSettings {
 pub(super) struct Shell {
     settings: ShellSettings,
     workspaces: Workspaces,
+    turns: Semaphore,
 }
 
 #[derive(Deserialize)]
@@ -127,7 +133,8 @@ impl Shell {
         if settings.enabled {
             workspaces.prepare().map_err(|source| Error::WorkDir { path: work_dir, source })?;
         }
-        Ok(Self { settings, workspaces })
+        let turns = Semaphore::new(settings.concurrent_max);
+        Ok(Self { settings, workspaces, turns })
     }
 
     async fn attempt(&self, attempt: &Attempt) -> Outcome {
@@ -135,6 +142,7 @@ impl Shell {
             return Err(Fault::fatal(codes::REFUSED, DISABLED));
         }
         let params: Params = params::decode(&attempt.params)?;
+        let _turn = self.turns.acquire().await.expect("the turns are never closed");
         // Dropped in reverse: the group is dead before its directory goes.
         let workspace = self.workspaces.fresh(attempt).map_err(|error| {
             Fault::retryable(codes::INTERNAL, format!("make a directory for the attempt: {error}"))

@@ -365,3 +365,21 @@ async fn a_confined_command_reaches_its_own_directory_and_little_else() {
     assert!(!secret.path().join("new").exists());
     assert_eq!(std::fs::read_dir(secret.path()).expect("we stay free").count(), 1);
 }
+
+#[tokio::test]
+async fn commands_beyond_the_limit_wait_for_their_turn() {
+    let bench = Bench::new(|settings| settings.concurrent_max = 1);
+    let alive = Alive::new().await;
+    let (first, second) =
+        (attempt(json!({"command": alive.command("sleep 3600")})), attempt(json!({"command": "true"})));
+    let mut first = Box::pin(bench.registry.run(&first, "shell"));
+    let mut second = Box::pin(bench.registry.run(&second, "shell"));
+    let (stream, pid) = tokio::select! {
+        connected = alive.connected() => connected,
+        outcome = &mut first => panic!("it sleeps for an hour, but: {outcome:?}"),
+    };
+    assert!(futures_util::poll!(&mut second).is_pending(), "it has to wait");
+    drop(first);
+    second.await.expect("its turn has come");
+    gone(stream, pid).await;
+}
