@@ -51,7 +51,7 @@ async fn an_execution_from_beginning_to_end() {
     lawful::<schema::ExecutionPage>(&page);
     assert_eq!(page["items"][0]["id"], done["id"]);
     let (status, refused) = node.json("POST", &format!("{path}/pause"), "").await;
-    assert_eq!((status, refused["code"].as_str()), (409, Some("not_allowed")));
+    assert_eq!((status, refused["code"].as_str()), (409, Some("not_allowed")), "{refused}");
 }
 
 #[tokio::test]
