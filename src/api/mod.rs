@@ -34,6 +34,8 @@ mod router;
 mod serve;
 mod settings;
 mod shape;
+#[cfg(test)]
+mod tests;
 
 pub use router::{openapi, router};
 pub use serve::{ConnectionLimits, serve};

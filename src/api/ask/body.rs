@@ -142,8 +142,7 @@ fn too_deep(bytes: &[u8]) -> bool {
             (false, b']' | b'}') => depth = depth.saturating_sub(1),
             _ => {}
         }
-        // serde_json refuses the 128th level itself; refusing it here gives it the right code.
-        if depth >= JSON_DEPTH_MAX {
+        if depth > JSON_DEPTH_MAX {
             return true;
         }
     }
