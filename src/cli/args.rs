@@ -88,6 +88,9 @@ pub(super) struct ServeArgs {
     /// Where to keep everything, over what the file says
     #[arg(long, value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
+    /// Answer on addresses that others can reach although nobody has to log in
+    #[arg(long)]
+    pub(super) insecure: bool,
 }
 
 /// Arguments of `verify`.

@@ -25,7 +25,7 @@ mod config;
 mod connect;
 mod executions;
 mod failure;
-mod node_shim;
+mod logging;
 mod output;
 mod run;
 mod serve;
@@ -44,7 +44,7 @@ use clap::error::ErrorKind;
 
 use args::{Cli, Command};
 use failure::{Exit, Failure};
-use node_shim as node;
+use crate::node;
 use output::Format;
 
 /// Runs the command line of this process.

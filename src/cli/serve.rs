@@ -6,13 +6,14 @@ use serde_json::json;
 
 use super::args::{DevArgs, Globals, ServeArgs};
 use super::failure::{Exit, Failure};
+use super::logging;
 use super::node::{self, Node, Overrides, Settings};
 use super::output::{self, Format};
 use super::stop::Stop;
 use super::style::Style;
 
 pub(super) async fn dev(globals: &Globals, args: DevArgs) -> Result<Exit, Failure> {
-    let overrides = Overrides { listen: args.listen, data_dir: args.data_dir };
+    let overrides = Overrides { listen: args.listen, data_dir: args.data_dir, insecure: false };
     let settings = Settings::dev(std::env::vars(), overrides).map_err(node::Error::from)?;
     let notes = [
         "shell    steps may run commands on this machine",
@@ -22,14 +23,14 @@ pub(super) async fn dev(globals: &Globals, args: DevArgs) -> Result<Exit, Failur
 }
 
 pub(super) async fn serve(globals: &Globals, args: ServeArgs) -> Result<Exit, Failure> {
-    let overrides = Overrides { listen: args.listen, data_dir: args.data_dir };
+    let overrides = Overrides { listen: args.listen, data_dir: args.data_dir, insecure: args.insecure };
     let settings =
         Settings::load(args.config.as_deref(), std::env::vars(), overrides).map_err(node::Error::from)?;
     serve_until_stopped(globals, settings, &[]).await
 }
 
 async fn serve_until_stopped(globals: &Globals, settings: Settings, notes: &[&str]) -> Result<Exit, Failure> {
-    node::log_to_stderr(&settings.log.level, settings.log.format == "json");
+    logging::start(&settings.log.level, &settings.log.format)?;
     let mut stop = Stop::listen()?;
     let data_dir = settings.node.data_dir.clone();
     let node = tokio::select! {

@@ -19,11 +19,15 @@ pub struct Record {
     pub tail: Vec<Recorded>,
     /// How many events lie before the tail.
     pub tail_from: Version,
+    /// The index of the log entry that changed it last.
+    pub changed: u64,
 }
 
 /// An unfinished execution, as the leader's actors need it: small enough to keep a million in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveRow {
+    /// Whose.
+    pub tenant: TenantId,
     /// Which.
     pub id: ExecutionId,
     /// Something can happen now: it needs an actor as soon as its partition has a leader.

@@ -1,1 +1,106 @@
-//! Under construction.
+//! Floor 7: reads configuration, wires every part, starts and stops them in order.
+//!
+//! This is the only floor that reads the wall clock, the environment and the settings; everything below
+//! gets what it needs handed in. A [`Core`] is a node without its port, made from parts, so that the
+//! simulation can run one; a [`Node`] is the real thing.
+//!
+//! Order of start: disk, consensus, actors, port. Order of stop: port, actors, consensus with a last
+//! checkpoint, disk. A node that is killed instead loses nothing: the next start finds everything in the
+//! log.
+
+mod core;
+mod error;
+mod observe;
+mod settings;
+mod wiring;
+mod world;
+
+use std::net::SocketAddr;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::actors;
+use crate::api;
+use crate::storage::{self, DataDir};
+
+pub use core::{Core, Parts};
+pub use error::Error;
+pub use observe::log_to_stderr;
+pub use settings::{Overrides, Settings, SettingsError};
+
+/// A running node.
+pub struct Node {
+    core: Core,
+    address: SocketAddr,
+    close: oneshot::Sender<()>,
+    serving: JoinHandle<std::io::Result<()>>,
+    disk: DataDir,
+}
+
+impl Node {
+    /// Opens the data directory, binds the port and starts everything. When this returns, requests are
+    /// answered; [`Node::ready`] tells when work is taken.
+    ///
+    /// # Errors
+    /// Says which part did not start and how to mend it. A directory or port in use is left alone.
+    pub async fn start(settings: Settings) -> Result<Self, Error> {
+        let listener = wiring::bind(&settings).await?;
+        let address = listener.local_addr().map_err(|source| wiring::listen_error(&settings, source))?;
+        let disk = DataDir::open(&settings.node.data_dir, settings.storage.state_cache_mib << 20)?;
+        let core = Core::start(wiring::parts(&settings, &disk, address)?).await?;
+        let router =
+            api::router(core.handle(), wiring::api(&settings), world::real(), observe::exposition());
+        let (close, closed) = oneshot::channel();
+        let until = async {
+            let _dropped = closed.await;
+        };
+        let serving = tokio::spawn(api::serve(listener, router, until, wiring::connections(&settings)));
+        Ok(Self { core, address, close, serving, disk })
+    }
+
+    /// Where it answers.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The door to its actors.
+    #[must_use]
+    pub fn handle(&self) -> actors::Handle {
+        self.core.handle()
+    }
+
+    /// Waits until it leads its partitions and takes work.
+    pub async fn ready(&self) {
+        self.core.ready().await;
+    }
+
+    /// Ends when a part has died that the node cannot go on without; the reason says which.
+    pub async fn fatal(&self) -> String {
+        self.core.fatal().await
+    }
+
+    /// Stops taking requests, lets those at work end for a moment, and closes the directory.
+    ///
+    /// # Errors
+    /// What went wrong while stopping; nothing acknowledged is lost by it.
+    pub async fn stop(self) -> Result<(), Error> {
+        let _gone = self.close.send(());
+        match self.serving.await {
+            Ok(served) => served.map_err(Error::Serve)?,
+            Err(panic) => tracing::error!(%panic, "the server crashed"),
+        }
+        self.core.stop().await?;
+        drop(self.disk);
+        Ok(())
+    }
+}
+
+/// Says whether a data directory is whole, and what is wrong where. The node must not run.
+///
+/// # Errors
+/// What keeps the directory from being read at all.
+pub fn verify(dir: &std::path::Path) -> Result<storage::VerifyReport, Error> {
+    Ok(storage::verify(dir)?)
+}

@@ -1,10 +1,43 @@
 //! Floor 4: built-in ways to execute an attempt.
+//!
+//! A runner turns one [`Attempt`] into one [`Outcome`]: resolved parameters in, an output or a [`Fault`]
+//! out. It holds no truth. What it is asked to do has been committed before it is asked, and what it
+//! answers is recorded by whoever asked, so a runner may be dropped, repeated or killed at any instant.
+//!
+//! - [`Registry`] holds the runners by name, tells the definition check what they accept, and runs
+//!   attempts so that a panic or an oversized output of one of them is an ordinary fault.
+//! - `shell` starts processes, `http` and `webhook` call URLs through the guarded client of `egress`,
+//!   `noop` answers what it was given. `logic` and `delay` are computed by the engine; only their shapes
+//!   stand here, so that one catalogue names everything a step can be.
+//!
+//! Adding one is a file that implements [`Runner`] and a line in [`Registry::new`]; `docs/runners.md`
+//! walks through it.
+//!
+//! Caveat: an attempt is at least once. Every effect carries [`Attempt::idempotency_key`], which stays
+//! the same over all attempts of a step, so that the other side can tell a repeat from a new wish.
+
+mod egress;
+mod fit;
+mod http;
+mod noop;
+mod params;
+mod pure;
+mod registry;
+mod shell;
+mod webhook;
+
+#[cfg(test)]
+mod testing;
 
 use std::future::Future;
 use std::pin::Pin;
 
 use crate::engine::definition::RunnerShape;
 use crate::engine::model::{AttemptNumber, ExecutionId, Fault, Payload, TenantId, Timestamp};
+
+pub use egress::HttpSettings;
+pub use registry::{Error, Registry, Settings};
+pub use shell::{ShellLimits, ShellSettings};
 
 /// One attempt, ready to run: its start is committed.
 #[derive(Debug, Clone)]

@@ -1,1 +1,3 @@
-//! x
+//! The integration tests, one binary: linking is the slow part.
+
+mod tidy;

@@ -1,5 +1,8 @@
 //! JSON Schema, compiled once.
 
+use jsonschema::PatternOptions;
+use serde_json::Value;
+
 use crate::model::Payload;
 
 /// A compiled JSON Schema.
@@ -7,8 +10,25 @@ use crate::model::Payload;
 pub struct Schema(pub jsonschema::Validator);
 
 impl Schema {
+    /// Compiles a schema. References lead only to places inside it: nothing is fetched. Patterns run in
+    /// linear time.
+    ///
+    /// Errors: where the schema is wrong, as a JSON pointer, and what is wrong there.
+    pub fn compile(schema: &Value) -> Result<Self, (String, String)> {
+        let options = jsonschema::options().with_pattern_options(PatternOptions::regex());
+        let validator = options.build(schema);
+        validator.map(Self).map_err(|error| (error.instance_path().to_string(), error.to_string()))
+    }
+
     /// Checks a document. The error holds a JSON pointer into it and what is wrong there.
-    pub fn check(&self, _document: &Payload) -> Result<(), (String, String)> {
-        Ok(())
+    pub fn check(&self, document: &Payload) -> Result<(), (String, String)> {
+        let value = document.value();
+        let error = self.0.validate(&value).err();
+        error.map_or(Ok(()), |error| {
+            /// The message quotes the document; a large one would drown the reason.
+            const MESSAGE_CHARS_MAX: usize = 300;
+            let message: String = error.to_string().chars().take(MESSAGE_CHARS_MAX).collect();
+            Err((error.instance_path().to_string(), message))
+        })
     }
 }

@@ -41,7 +41,7 @@ pub struct StepSpec {
     pub name: String,
     /// What runs it.
     pub runner: String,
-    /// Which of the runner's actions; empty if it has only one.
+    /// Which of the runner's actions; empty for its first or only one.
     pub action: String,
     /// Whether it needs the world.
     pub kind: StepKind,
@@ -143,7 +143,7 @@ pub enum Backoff {
 pub enum Matcher {
     /// This code, such as `timeout`; `429` stands for `http_429`.
     Code(String),
-    /// `4xx` or `5xx`: HTTP statuses of this hundred.
+    /// `4xx` or `5xx`: HTTP statuses of this hundred, which is 4 or 5.
     Hundred(u16),
     /// `*`: every fault.
     Any,

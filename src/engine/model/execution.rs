@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AttemptNumber, Epoch, ExecutionId, Fault, Payload, SpecHash, Status, StepIndex, StepKey, StepStatus,
-    TenantId, Timestamp, Version, WorkflowId,
+    Action, AttemptNumber, Epoch, ExecutionId, Fault, Payload, SpecHash, Status, StepIndex, StepKey,
+    StepStatus, TenantId, Timestamp, Version, WorkflowId,
 };
 
 /// One run of one workflow version. Changed by [`crate::evolve`] only.
@@ -98,6 +98,9 @@ pub struct Step {
     pub chosen: bool,
     /// It failed and was taken care of.
     pub handled: bool,
+    /// The highest attempt whose outcome was recorded as ignored; 0 if none was. An outcome that is
+    /// heard again is not recorded again.
+    pub ignored: AttemptNumber,
 }
 
 impl Step {
@@ -115,6 +118,7 @@ impl Step {
         epoch: Epoch(0),
         chosen: false,
         handled: false,
+        ignored: 0,
     };
 }
 
@@ -146,6 +150,17 @@ impl Execution {
             pause: None,
             retries: 0,
         }
+    }
+
+    /// What a person may do now. One that runs can be retried only while a step is uncertain; all else
+    /// follows from the status.
+    #[must_use]
+    pub fn allowed_actions(&self) -> Vec<Action> {
+        let mut actions = self.status.allowed_actions().to_vec();
+        if self.status == Status::Running && self.steps.iter().any(|s| s.status == StepStatus::Uncertain) {
+            actions.push(Action::Retry);
+        }
+        actions
     }
 
     /// A step by key, if the definition has it.

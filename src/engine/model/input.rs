@@ -27,6 +27,13 @@ pub enum Input {
         /// The runner's output, or its fault.
         outcome: Result<Payload, Fault>,
     },
+    /// The flight of an attempt is gone and nobody will hear of it again: its actor crashed.
+    AttemptLost {
+        /// Which step.
+        step: StepKey,
+        /// Which attempt.
+        attempt: AttemptNumber,
+    },
     /// Look at the clock and at the fence: what is due happens, what an older leadership left in
     /// flight is lost. Sent when a timer fires, when an actor starts, and whenever in doubt.
     Reconcile,

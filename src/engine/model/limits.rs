@@ -9,8 +9,9 @@ pub const HISTORY_EVENTS_MAX: u64 = 50_000;
 /// Bytes of one input, resolved parameters or output. A Raft entry has to stay a small part of a
 /// second of network and disk.
 pub const PAYLOAD_BYTES_MAX: usize = 1 << 20;
-/// Nesting of JSON documents.
-pub const JSON_DEPTH_MAX: usize = 128;
+/// Arrays and objects inside each other in a JSON document: the deepest the parser reads, which gives
+/// up at the 128th.
+pub const JSON_DEPTH_MAX: usize = 127;
 /// Needs of one step.
 pub const NEEDS_MAX: usize = 256;
 /// Bytes of one expression.

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{Action, ExecutionId, Status};
+use super::{Action, AttemptNumber, ExecutionId, Status, StepKey};
 
 /// Why a wish was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -30,6 +30,14 @@ pub enum Rejection {
     /// A retry found nothing to run again.
     #[error("nothing has failed in this execution; retry from the start instead")]
     NothingToRetry,
+    /// An outcome speaks of an attempt that was never started.
+    #[error("attempt {attempt} of step {step} was never started", step = step.index.0)]
+    AttemptNotFound {
+        /// Which step.
+        step: StepKey,
+        /// Which attempt.
+        attempt: AttemptNumber,
+    },
     /// The input does not match the definition's schema.
     #[error("the input does not match the workflow's schema: {message}")]
     InvalidInput {
@@ -65,6 +73,7 @@ impl Rejection {
             Self::ExecutionExists { .. } => "execution_exists",
             Self::NotAllowed { .. } => "not_allowed",
             Self::NothingToRetry => "nothing_to_retry",
+            Self::AttemptNotFound { .. } => "attempt_not_found",
             Self::InvalidInput { .. } => "invalid_input",
             Self::NotActive { .. } => "workflow_not_active",
             Self::Limit { .. } => "limit",

@@ -121,11 +121,12 @@ impl Status {
         }
     }
 
-    /// What a person may do now.
+    /// What a person may do in this status whatever the steps are; see
+    /// [`super::Execution::allowed_actions`] for what depends on them.
     #[must_use]
     pub const fn allowed_actions(self) -> &'static [Action] {
         match self {
-            Self::Pending | Self::Running => &[Action::Cancel, Action::Pause, Action::Retry],
+            Self::Pending | Self::Running => &[Action::Cancel, Action::Pause],
             Self::Paused => &[Action::Cancel, Action::Resume],
             Self::Compensating => &[Action::Cancel],
             Self::Completed | Self::Failed | Self::Cancelled | Self::DeadLettered => &[Action::Retry],
@@ -134,6 +135,20 @@ impl Status {
 }
 
 impl StepStatus {
+    /// Something is under way or awaited: what has to be stopped when its execution ends.
+    #[must_use]
+    pub const fn is_in_flight(self) -> bool {
+        match self {
+            Self::Ready | Self::Running | Self::Waiting | Self::Backoff | Self::Uncertain => true,
+            Self::Pending
+            | Self::Completed
+            | Self::Failed
+            | Self::Skipped
+            | Self::Cancelled
+            | Self::Compensated => false,
+        }
+    }
+
     /// The step will not move again by itself.
     #[must_use]
     pub const fn is_settled(self) -> bool {

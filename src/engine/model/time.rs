@@ -78,7 +78,7 @@ impl Millis {
 impl fmt::Display for Millis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
-        match units.into_iter().find(|(ms, _)| self.0 >= *ms && self.0 % ms == 0) {
+        match units.into_iter().find(|(ms, _)| self.0 >= *ms && self.0.is_multiple_of(*ms)) {
             Some((ms, unit)) => write!(f, "{}{unit}", self.0 / ms),
             None => write!(f, "{}ms", self.0),
         }

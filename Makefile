@@ -1,0 +1,68 @@
+# What people and CI run. `make test` is the whole check; everything else is a part of it or a tool.
+#
+# Variables: SEED for the simulation, BENCH for arguments of `everstep bench`,
+# CHAOS for arguments of the chaos runner, FUZZ_SECONDS for each fuzz target.
+
+CARGO ?= cargo
+SEED ?= 1
+CHAOS ?=
+BENCH ?=
+FUZZ_SECONDS ?= 60
+
+NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
+
+.PHONY: help test check fmt clippy unit doctest docs sim chaos bench fuzz deny cluster clean
+
+help: ## Say what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+test: fmt clippy unit doctest docs chaos ## Everything that has to hold before a change is merged
+
+check: ## Does it compile, the fastest way to know
+	$(CARGO) check --locked --workspace --all-targets
+
+fmt: ## Is it formatted
+	$(CARGO) fmt --all --check
+
+clippy: ## Do the lints hold
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+unit: ## Unit, integration and simulation tests
+ifeq ($(NEXTEST),yes)
+	$(CARGO) nextest run --locked --workspace --no-tests=pass
+else
+	$(CARGO) test --locked --workspace --lib --bins --tests
+endif
+
+doctest: ## The examples in the documentation
+	$(CARGO) test --locked --workspace --doc --quiet
+
+docs: ## Does the documentation build without a broken link
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --no-deps --workspace
+
+sim: ## The simulation, with SEED=42 the one of that seed
+	SEED='$(SEED)' $(CARGO) test --locked --test sim -- --nocapture
+
+chaos: ## A short run of faults against real processes
+	$(CARGO) build --locked -p everstep --bin everstep
+	$(CARGO) run --locked -p everstep-chaos -- $(CHAOS)
+
+bench: ## Load against an embedded node, release build
+	$(CARGO) run --locked --release -- bench $(BENCH)
+
+fuzz: ## Each fuzz target for FUZZ_SECONDS; needs cargo-fuzz
+	@cd fuzz && for target in $$($(CARGO) fuzz list); do \
+	  echo "== $$target"; \
+	  $(CARGO) fuzz run -s none $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
+
+deny: ## Licences, advisories, sources; needs cargo-deny
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --locked check; \
+	else echo "cargo-deny is not installed: cargo install cargo-deny"; exit 1; fi
+
+cluster: ## Three nodes on localhost
+	@if [ -x cluster/run.sh ]; then exec cluster/run.sh; \
+	else echo "there is no cluster yet: one node is a cluster of one, see 'everstep dev'"; exit 1; fi
+
+clean: ## Remove what was built
+	$(CARGO) clean

@@ -1,0 +1,80 @@
+//! Which executions of a partition have an actor right now.
+//!
+//! The directory holds addresses, no truth: it is empty on a replica that does not lead, and a lost
+//! address costs one look-up of the state.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ractor::{ActorCell, ActorId, ActorRef};
+
+use crate::engine::model::{Epoch, ExecutionId};
+
+use super::execution;
+use super::timers;
+
+/// The addresses of one partition's actors, for one leadership at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Directory {
+    inner: Mutex<Option<Leading>>,
+}
+
+/// What exists only while this node leads.
+#[derive(Debug)]
+pub(crate) struct Leading {
+    /// The fence of this leadership.
+    pub(crate) epoch: Epoch,
+    /// The parent of every actor of the partition.
+    pub(crate) supervisor: ActorCell,
+    /// The partition's clockwork.
+    pub(crate) timers: ActorRef<timers::Message>,
+    /// By execution, so that a walk is in order.
+    pub(crate) actors: BTreeMap<ExecutionId, ActorRef<execution::Message>>,
+}
+
+impl Directory {
+    /// Opens for a new leadership; what an older one left is forgotten.
+    pub(crate) fn open(&self, leading: Leading) {
+        *self.lock() = Some(leading);
+    }
+
+    /// Closes: this node no longer leads.
+    pub(crate) fn close(&self) {
+        *self.lock() = None;
+    }
+
+    /// Runs `with` on the leadership, if there is one. Short: it holds the lock.
+    pub(crate) fn leading<T>(&self, with: impl FnOnce(&mut Leading) -> T) -> Option<T> {
+        self.lock().as_mut().map(with)
+    }
+
+    /// The fence of the current leadership.
+    pub(crate) fn epoch(&self) -> Option<Epoch> {
+        self.leading(|leading| leading.epoch)
+    }
+
+    /// How many executions have an actor.
+    pub(crate) fn active(&self) -> usize {
+        self.leading(|leading| leading.actors.len()).unwrap_or(0)
+    }
+
+    /// Forgets an actor, if it is still the one of its execution.
+    pub(crate) fn remove(&self, id: ExecutionId, actor: ActorId) {
+        self.leading(|leading| {
+            if leading.actors.get(&id).is_some_and(|known| known.get_id() == actor) {
+                leading.actors.remove(&id);
+            }
+        });
+    }
+
+    /// The execution an actor serves; a walk, for the rare crash.
+    pub(crate) fn execution_of(&self, actor: ActorId) -> Option<ExecutionId> {
+        self.leading(|leading| {
+            leading.actors.iter().find(|(_, known)| known.get_id() == actor).map(|(id, _)| *id)
+        })?
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Leading>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,78 @@
+//! The workflow language, as far as a schema can say it. The check on the server is the authority.
+#![expect(dead_code, reason = "describes what the engine reads")]
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// Whether a definition runs.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::api) enum DefinitionStatus {
+    Draft,
+    Active,
+    Archived,
+}
+
+/// A workflow definition.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "hello", "steps": [{"id": "say", "type": "noop", "params": {"value": "hello"}}]}))]
+pub(in crate::api) struct Definition {
+    #[schema(min_length = 1, max_length = 256)]
+    name: String,
+    #[serde(default)]
+    #[schema(nullable = false)]
+    description: Option<String>,
+    /// Only active ones run; `active` unless given.
+    #[serde(default)]
+    #[schema(nullable = false)]
+    status: Option<DefinitionStatus>,
+    #[serde(default)]
+    #[schema(required = false, schema_with = super::labels)]
+    labels: Option<BTreeMap<String, String>>,
+    /// JSON Schema of the input.
+    #[serde(default)]
+    #[schema(nullable = false, value_type = Option<Object>)]
+    input: Option<Value>,
+    /// How long an execution may take: `500ms`, `10s`, `5m`, `2h`, `3d`, or a number of seconds.
+    #[serde(default)]
+    #[schema(value_type = Option<Value>)]
+    timeout: Option<Value>,
+    /// 0 low to 9 high; 5 unless given.
+    #[serde(default)]
+    #[schema(nullable = false, minimum = 0, maximum = 9)]
+    priority: Option<u8>,
+    #[schema(min_items = 1, max_items = 5000)]
+    steps: Vec<StepDefinition>,
+    /// What an execution gives; may hold expressions.
+    #[serde(default)]
+    #[schema(value_type = Option<Value>)]
+    output: Option<Value>,
+}
+
+/// One step of a definition. Further fields are described in the guide to the workflow language.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(in crate::api) struct StepDefinition {
+    /// `step<N>` unless given.
+    #[serde(default)]
+    #[schema(nullable = false, min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
+    id: Option<String>,
+    #[serde(default)]
+    #[schema(nullable = false)]
+    name: Option<String>,
+    /// What runs it. Instead of it: `provider` and `action`.
+    #[serde(default, rename = "type")]
+    #[schema(nullable = false)]
+    runner: Option<String>,
+    /// What the runner gets; strings may hold expressions.
+    #[serde(default)]
+    #[schema(nullable = false, value_type = Option<Object>)]
+    params: Option<Value>,
+    /// The ids of steps that have to settle before it; the one written before it unless given.
+    #[serde(default)]
+    #[schema(nullable = false, max_items = 256)]
+    needs: Option<Vec<String>>,
+}

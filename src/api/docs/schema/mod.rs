@@ -1,0 +1,36 @@
+//! The shapes of requests and answers, for the document.
+//!
+//! Nothing is serialized through these types: answers are written by `shape`, bodies are read by
+//! `ask`. A test reads what `shape` writes through them, so that they cannot drift apart.
+
+mod answers;
+mod definition;
+mod params;
+mod requests;
+
+pub(in crate::api) use answers::{
+    EventPage, Execution, ExecutionPage, Explanation, Finding, Health, LogLine, NodeHealth,
+    SubmittedResponses, Validation, VersionPage, Workflow, WorkflowPage,
+};
+pub(in crate::api) use definition::Definition;
+pub(in crate::api) use params::{
+    ExecutionFilters, ExecutionPathParams, HistoryParams, IdempotencyHeader, IfMatchHeader, PageParams,
+    StreamParams, VersionParams, WaitParams, WorkflowFilters, WorkflowPathParams,
+};
+pub(in crate::api) use requests::{EmptyBody, ReasonBody, RetryBody, Submission, WorkflowSubmission};
+
+use utoipa::openapi::schema::AdditionalProperties;
+use utoipa::openapi::{Object, ObjectBuilder, Type};
+
+use crate::engine::model::limits::{LABEL_BYTES_MAX, LABELS_MAX};
+
+/// Labels as a caller gives them.
+fn labels() -> Object {
+    let value = ObjectBuilder::new().schema_type(Type::String).max_length(Some(LABEL_BYTES_MAX));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some("Added to the definition's labels."))
+        .additional_properties(Some(AdditionalProperties::RefOr(value.build().into())))
+        .max_properties(Some(LABELS_MAX))
+        .build()
+}

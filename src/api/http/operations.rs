@@ -1,0 +1,93 @@
+//! Health, readiness, metrics, and what this node offers.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::response::{IntoResponse, Response};
+
+use super::json;
+use crate::actors::PartitionHealth;
+use crate::api::docs::{problems, schema};
+use crate::api::front::{Front, Who};
+use crate::api::shape::{Object, write_list, write_text};
+
+/// Says that the process answers.
+#[utoipa::path(
+    get, path = "/health", tag = "operations", operation_id = "health",
+    responses((status = 200, description = "The process answers.", body = schema::Health))
+)]
+pub(super) async fn health(State(front): State<Front>) -> Response {
+    let mut out = Vec::new();
+    let mut object = Object::new(&mut out);
+    object.text("status", "ok");
+    object.text("version", front.settings.version);
+    object.end();
+    json(StatusCode::OK, out)
+}
+
+/// Says whether the node takes work: 200 when it does, 503 when it does not yet.
+#[utoipa::path(
+    get, path = "/readyz", tag = "operations", operation_id = "readiness",
+    responses(
+        (status = 200, description = "It takes work.", body = schema::NodeHealth),
+        (status = 503, description = "It does not yet.", body = schema::NodeHealth))
+)]
+pub(super) async fn readyz(State(front): State<Front>) -> Response {
+    let partitions = front.handle.health();
+    let status = if ready(&partitions) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    json(status, node_health(&front, &partitions))
+}
+
+/// Shows where this node stands.
+#[utoipa::path(
+    get, path = "/api/health", tag = "operations", operation_id = "nodeHealth",
+    responses((status = 200, description = "Where it stands.", body = schema::NodeHealth))
+)]
+pub(super) async fn api_health(State(front): State<Front>) -> Response {
+    json(StatusCode::OK, node_health(&front, &front.handle.health()))
+}
+
+/// Shows the metrics as Prometheus text.
+#[utoipa::path(
+    get, path = "/metrics", tag = "operations", operation_id = "metrics",
+    responses((status = 200, description = "Prometheus text.", body = String, content_type = "text/plain"))
+)]
+pub(super) async fn metrics(State(front): State<Front>) -> Response {
+    let mut response = (front.metrics)().into_response();
+    let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, text);
+    response
+}
+
+/// Lists the providers a definition may name on this node.
+#[utoipa::path(
+    get, path = "/api/providers", tag = "workflows", operation_id = "listProviders",
+    responses((status = 200, description = "Their names.", body = Vec<String>), problems::Reads)
+)]
+pub(super) async fn providers(State(front): State<Front>, _: Who) -> Response {
+    let mut out = Vec::new();
+    write_list(&mut out, front.handle.catalogue().runners.keys(), |out, name| write_text(out, name));
+    json(StatusCode::OK, out)
+}
+
+/// Whether every partition of this node takes work.
+pub(in crate::api) fn ready(partitions: &[PartitionHealth]) -> bool {
+    !partitions.is_empty() && partitions.iter().all(|partition| partition.leading)
+}
+
+fn node_health(front: &Front, partitions: &[PartitionHealth]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut object = Object::new(&mut out);
+    object.text("status", if ready(partitions) { "ok" } else { "starting" });
+    object.text("version", front.settings.version);
+    object.list("partitions", partitions, |out, partition| {
+        let mut object = Object::new(out);
+        object.number("partition", u64::from(partition.partition));
+        object.truth("leading", partition.leading);
+        object.number("active", partition.active as u64);
+        object.number("parked", partition.parked as u64);
+        object.end();
+    });
+    object.end();
+    out
+}

@@ -1,0 +1,108 @@
+//! The state of one partition together with its place in the log.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::engine::model::{PartitionId, Timestamp};
+
+use super::Reply;
+use super::positions::Positions;
+use super::state::{CheckpointDone, Machine};
+use super::stored::{self, Meta};
+use super::types::{Entry, LogId, Payload};
+
+/// Shared by what applies entries, what writes the state behind, and what reads.
+pub(super) struct Applied {
+    pub(super) partition: PartitionId,
+    pub(super) machine: Arc<Machine>,
+    /// Never held while the machine is called by the same thread: the machine calls back for it.
+    positions: Mutex<Positions>,
+}
+
+impl Applied {
+    /// Takes up the state where its last checkpoint left it.
+    pub(super) fn open(partition: PartitionId, machine: Arc<Machine>) -> io::Result<Self> {
+        let applied = machine.applied();
+        let meta = applied.meta.map_or_else(|| Ok(Meta::default()), |meta| stored::decode_meta(&meta))?;
+        if meta.applied.map_or(0, |id| id.index) != applied.index {
+            let reason = format!("the state is at entry {}, its mark at {:?}", applied.index, meta.applied);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        }
+        Ok(Self { partition, machine, positions: Mutex::new(Positions::new(meta)) })
+    }
+
+    /// Folds one entry into the state.
+    pub(super) fn apply(&self, entry: Entry) -> Reply {
+        let index = entry.log_id.index;
+        // The place first, so that a checkpoint of this entry finds it.
+        match entry.payload {
+            Payload::Normal(proposal) => {
+                self.positions().note(entry.log_id, None);
+                self.machine.apply(index, proposal.command())
+            }
+            Payload::Blank => {
+                self.positions().note(entry.log_id, None);
+                self.machine.pass(index);
+                Reply::None
+            }
+            Payload::Membership(membership) => {
+                self.positions().note(entry.log_id, Some(membership));
+                self.machine.pass(index);
+                Reply::None
+            }
+        }
+    }
+
+    /// Makes a slice of the state durable. Blocks on the disk.
+    pub(super) fn checkpoint(&self) -> io::Result<CheckpointDone> {
+        let meta_at = |index| Some(stored::encode_meta(&self.positions().meta_at(index)));
+        let done = self.machine.checkpoint(&meta_at).map_err(io::Error::other)?;
+        self.positions().trim(done.index);
+        Ok(done)
+    }
+
+    /// Makes the whole state durable. Blocks on the disk.
+    pub(super) fn checkpoint_all(&self) -> io::Result<()> {
+        let Some(last) = self.last() else { return Ok(()) };
+        loop {
+            let done = self.checkpoint()?;
+            if done.index >= last.index && !done.more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Replaces the state by a snapshot. Blocks on the disk.
+    pub(super) fn install(&self, meta: Meta, chunks: &mut dyn Iterator<Item = Vec<u8>>) -> io::Result<()> {
+        let index = meta.applied.map_or(0, |id| id.index);
+        let encoded = stored::encode_meta(&meta);
+        self.machine.install(index, Some(encoded), chunks).map_err(io::Error::other)?;
+        *self.positions() = Positions::new(meta);
+        Ok(())
+    }
+
+    /// Where the state stands.
+    pub(super) fn meta(&self) -> Meta {
+        let positions = self.positions();
+        Meta { applied: positions.last(), membership: positions.membership().clone() }
+    }
+
+    /// Whether a node is the only one that votes.
+    pub(super) fn is_sole_voter(&self, node: u64) -> bool {
+        self.positions().membership().voter_ids().eq([node])
+    }
+
+    /// The last entry that was applied.
+    pub(super) fn last(&self) -> Option<LogId> {
+        self.positions().last()
+    }
+
+    /// The latest time in an applied entry: the floor for the next one.
+    pub(super) fn at(&self) -> Timestamp {
+        self.machine.at()
+    }
+
+    fn positions(&self) -> MutexGuard<'_, Positions> {
+        self.positions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,87 @@
+//! Writes the state behind, a slice at a time, and lets the log forget what no longer needs it.
+//!
+//! One task serves all groups of a node in turn, so that their slices do not meet on the disk.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::applied::Applied;
+use super::fatal::Fatal;
+use super::state::CheckpointDone;
+use super::state_machine::Raft;
+
+/// Raft learns of a new checkpoint after so many entries, and purges then: often enough to keep the log
+/// short, seldom enough to cost nothing.
+const SNAPSHOT_ENTRIES: u64 = 1_024;
+
+/// Slices written in a row for a group that has fallen behind.
+const SLICES_MAX: usize = 4;
+
+/// One group, as far as checkpoints are concerned.
+pub(super) struct Behind {
+    pub(super) applied: Arc<Applied>,
+    pub(super) raft: Raft,
+    /// The state is durable through this entry.
+    pub(super) durable: Option<u64>,
+    /// Raft knows the checkpoint of this entry.
+    pub(super) named: u64,
+}
+
+/// Checkpoints all groups.
+pub(super) struct Checkpointer {
+    pub(super) groups: Vec<Behind>,
+    /// How often each group has its turn.
+    pub(super) period: Duration,
+    pub(super) inline_io: bool,
+    pub(super) fatal: Fatal,
+}
+
+impl Checkpointer {
+    /// Runs until the node stops.
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let pause = self.period / u32::try_from(self.groups.len().max(1)).unwrap_or(u32::MAX);
+        loop {
+            for group in &mut self.groups {
+                if tokio::time::timeout(pause, stop.wait_for(|stop| *stop)).await.is_ok() {
+                    return;
+                }
+                if let Err(error) = group.turn(self.inline_io).await {
+                    self.fatal.raise(group.applied.partition, &format!("write the state behind: {error}"));
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Behind {
+    async fn turn(&mut self, inline_io: bool) -> io::Result<()> {
+        for _ in 0..SLICES_MAX {
+            let last = self.applied.last().map(|id| id.index);
+            if last.is_none() || last == self.durable {
+                break;
+            }
+            let done = self.slice(inline_io).await?;
+            self.durable = Some(done.index);
+            if !done.more {
+                break;
+            }
+        }
+        let durable = self.durable.unwrap_or(0);
+        if durable >= self.named + SNAPSHOT_ENTRIES && self.raft.trigger().snapshot().await.is_ok() {
+            self.named = durable;
+        }
+        Ok(())
+    }
+
+    async fn slice(&self, inline_io: bool) -> io::Result<CheckpointDone> {
+        if inline_io {
+            return self.applied.checkpoint();
+        }
+        let applied = self.applied.clone();
+        tokio::task::spawn_blocking(move || applied.checkpoint()).await.map_err(io::Error::other)?
+    }
+}

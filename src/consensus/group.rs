@@ -1,0 +1,165 @@
+//! One Raft group of this node, put together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::errors::{InitializeError, RaftError};
+use openraft::{BasicNode, SnapshotPolicy};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::engine::model::PartitionId;
+use crate::storage::{GroupBounds, Log};
+use crate::world::World;
+
+use super::applied::Applied;
+use super::fatal::Fatal;
+use super::leadership::Herald;
+use super::log_store::{Found, LogStore};
+use super::network::{Factory, Transport};
+use super::proposer::{Proposer, QUEUE_LEN, Wish};
+use super::state::Machine;
+use super::state_machine::{Raft, StateMachine};
+use super::{Config, Error, Leadership, stored};
+
+/// A snapshot that a follower takes longer for is begun anew.
+const SNAPSHOT_TIMEOUT_MS: u64 = 60_000;
+
+/// Entries are purged so many at a time or more: each purge costs a sync.
+const PURGE_ENTRIES: u64 = 256;
+
+/// What all groups of a node have in common.
+pub(super) struct Common {
+    pub(super) config: Config,
+    pub(super) world: World,
+    pub(super) log: Log,
+    pub(super) boot: u64,
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) fatal: Fatal,
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+/// One group that runs.
+pub(super) struct Group {
+    pub(super) partition: PartitionId,
+    pub(super) raft: Raft,
+    pub(super) applied: Arc<Applied>,
+    pub(super) wishes: mpsc::Sender<Wish>,
+    pub(super) leadership: watch::Receiver<Leadership>,
+}
+
+impl Group {
+    /// Starts the group with what its log and its state have kept.
+    pub(super) async fn start(
+        common: &Common,
+        partition: PartitionId,
+        bounds: Option<&GroupBounds>,
+        machine: Arc<Machine>,
+        tasks: &mut JoinSet<()>,
+    ) -> Result<Self, Error> {
+        let fail = |error: &dyn std::fmt::Display| Error::Fatal { partition, reason: error.to_string() };
+        let Common { config, log, fatal, .. } = common;
+        let applied = Arc::new(Applied::open(partition, machine).map_err(|error| fail(&error))?);
+        let found = found(log, partition.0, bounds).map_err(|error| fail(&error))?;
+        let raft = Raft::new(
+            config.node,
+            Arc::new(raft_config(config).validate().map_err(|error| fail(&error))?),
+            Factory { node: config.node, group: partition.0, transport: common.transport.clone() },
+            LogStore::new(log.clone(), partition.0, found),
+            StateMachine::new(applied.clone(), fatal.clone(), config.inline_io),
+        )
+        .await
+        .map_err(|error| fail(&error))?;
+        campaign(&raft, config).await.map_err(|error| fail(&error))?;
+
+        let (wishes, queue) = mpsc::channel(QUEUE_LEN);
+        let (watch, leadership) = watch::channel(Leadership::Following { leader: None });
+        let herald = Herald {
+            partition,
+            node: config.node,
+            boot: common.boot,
+            raft: raft.clone(),
+            applied: applied.clone(),
+            world: common.world.clone(),
+            patience: Duration::from_millis(2 * config.election_ms.1),
+            watch,
+            fatal: fatal.clone(),
+        };
+        let proposer = Proposer {
+            partition,
+            raft: raft.clone(),
+            applied: applied.clone(),
+            world: common.world.clone(),
+            leadership: leadership.clone(),
+            queue,
+            patience: Duration::from_millis(config.commit_timeout_ms),
+            at: applied.at(),
+        };
+        tasks.spawn(herald.run(common.stop.clone()));
+        tasks.spawn(proposer.run(common.stop.clone()));
+        Ok(Self { partition, raft, applied, wishes, leadership })
+    }
+
+    /// Whether this node alone decides, with the membership that is in force or on its way.
+    pub(super) fn sole_voter(&self, node: u64) -> bool {
+        self.applied.is_sole_voter(node)
+    }
+}
+
+/// Lets a new cluster begin, and a node that is its own quorum lead at once instead of waiting for a leader
+/// that cannot exist.
+async fn campaign(raft: &Raft, config: &Config) -> Result<(), String> {
+    if !raft.is_initialized().await.map_err(|error| error.to_string())? {
+        if !config.members.contains_key(&config.node) {
+            return Ok(());
+        }
+        let node = |(id, addr): (&u64, &String)| (*id, BasicNode { addr: addr.clone() });
+        let members: BTreeMap<u64, BasicNode> = config.members.iter().map(node).collect();
+        return match raft.initialize(members).await {
+            // Another member was faster and has already told us.
+            Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        };
+    }
+    let voters = raft
+        .with_raft_state(|state| state.membership_state.effective().voter_ids().collect::<Vec<_>>())
+        .await
+        .map_err(|error| error.to_string())?;
+    if voters == [config.node] {
+        raft.trigger().elect(false).await.map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// What the log has kept for Raft.
+fn found(log: &Log, group: u16, bounds: Option<&GroupBounds>) -> std::io::Result<Found> {
+    let Some(bounds) = bounds else { return Ok(Found::default()) };
+    let purged = bounds.purged.as_deref().map(stored::decode_log_id).transpose()?;
+    let vote = bounds.vote.as_deref().map(stored::decode_vote).transpose()?;
+    let last = match bounds.last {
+        Some(index) => log.read(group, index..index + 1)?.pop().map(stored::entry).transpose()?,
+        None => None,
+    };
+    Ok(Found { vote, purged, last: last.map(|entry| entry.log_id).or(purged) })
+}
+
+fn raft_config(config: &Config) -> openraft::Config {
+    openraft::Config {
+        cluster_name: "everstep".to_owned(),
+        heartbeat_interval: config.heartbeat_ms,
+        election_timeout_min: config.election_ms.0,
+        election_timeout_max: config.election_ms.1,
+        // Checkpoints decide when there is a new snapshot.
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: config.log_tail_entries,
+        purge_batch_size: PURGE_ENTRIES,
+        install_snapshot_timeout: SNAPSHOT_TIMEOUT_MS,
+        backoff: "50ms 100ms 200ms ...1s".to_owned(),
+        // A node that was cut off must not depose a leader when it comes back.
+        enable_pre_vote: Some(true),
+        // The state is written behind: who leads has to be elected, so that it has applied everything.
+        enable_leader_restore: Some(false),
+        ..openraft::Config::default()
+    }
+}

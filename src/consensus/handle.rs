@@ -1,0 +1,184 @@
+//! The door to consensus: what actors and front ends ask of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::ReadPolicy;
+use openraft::errors::{LinearizableReadError, RaftError};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{oneshot, watch};
+
+use crate::engine::model::{Epoch, ExecutionId, PartitionId, SpecHash};
+
+use super::error::Error;
+use super::group::{Common, Group};
+use super::proposer::{WISH_BYTES_MAX, Wish};
+use super::state::Machine;
+use super::{Append, CatalogueChange, CatalogueConflict, Conflict, Record, Workflow};
+
+/// Who leads a partition, as this node knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leadership {
+    /// This node does, and the entry that announced it is applied here: the state is complete, and
+    /// appends under this epoch are accepted until a newer one is applied.
+    Leading {
+        /// The fence of this leadership.
+        epoch: Epoch,
+    },
+    /// Another node does, or an election is on.
+    Following {
+        /// Who leads, if known.
+        leader: Option<u64>,
+    },
+}
+
+/// The door to consensus. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    groups: Vec<Group>,
+    node: u64,
+    patience: Duration,
+    fatal: watch::Receiver<Option<Arc<str>>>,
+}
+
+impl Inner {
+    pub(super) fn new(groups: Vec<Group>, common: &Common, fatal: watch::Receiver<Option<Arc<str>>>) -> Self {
+        let patience = Duration::from_millis(common.config.commit_timeout_ms);
+        Self { groups, node: common.config.node, patience, fatal }
+    }
+
+    pub(super) fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+}
+
+impl Handle {
+    pub(super) fn new(inner: Arc<Inner>) -> Self {
+        Self { inner }
+    }
+
+    /// The data partitions, in order.
+    #[must_use]
+    pub fn partitions(&self) -> Vec<PartitionId> {
+        (1..self.partition_count() + 1).map(PartitionId).collect()
+    }
+
+    /// The partition that serves a slot: contiguous ranges of equal size.
+    #[must_use]
+    pub fn partition_of(&self, slot: u16) -> PartitionId {
+        assert!(slot < ExecutionId::SLOTS, "a slot is below 4096");
+        let partition = u32::from(slot) * u32::from(self.partition_count()) / u32::from(ExecutionId::SLOTS);
+        PartitionId(1 + u16::try_from(partition).expect("there are at most 65,535 partitions"))
+    }
+
+    /// Appends events to an execution of a partition this node leads. When this answers with a record,
+    /// the events are durable on a quorum and applied here.
+    ///
+    /// `pin` is the text of a definition that the partition may not have yet.
+    ///
+    /// # Errors
+    /// [`Error::is_refused`] tells whether the append can still come true. A [`Conflict`] means that it
+    /// was decided on state that has moved on; nothing of it was recorded.
+    pub async fn append(
+        &self,
+        partition: PartitionId,
+        epoch: Epoch,
+        append: Append,
+        pin: Option<(SpecHash, Arc<str>)>,
+    ) -> Result<Result<Arc<Record>, Conflict>, Error> {
+        assert_ne!(partition, PartitionId::CATALOGUE, "executions live in data partitions");
+        let bytes = Wish::weight(&append, pin.as_ref());
+        if bytes > WISH_BYTES_MAX {
+            return Err(Error::TooLarge { bytes, bytes_max: WISH_BYTES_MAX });
+        }
+        let (reply, answer) = oneshot::channel();
+        self.wish(partition, Wish::Append { epoch, append, pin, reply })?;
+        answer.await.map_err(|_| Error::Stopped)?
+    }
+
+    /// Changes the catalogue, if this node leads it.
+    ///
+    /// # Errors
+    /// As for [`Handle::append`].
+    pub async fn change(
+        &self,
+        change: CatalogueChange,
+    ) -> Result<Result<Arc<Workflow>, CatalogueConflict>, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.wish(PartitionId::CATALOGUE, Wish::Change { change: Box::new(change), reply })?;
+        answer.await.map_err(|_| Error::Stopped)?
+    }
+
+    /// The replicated state of a partition, 0 being the catalogue.
+    #[must_use]
+    pub fn machine(&self, partition: PartitionId) -> &Arc<Machine> {
+        &self.group(partition).applied.machine
+    }
+
+    /// Waits until a read of this node's state sees every write that was acknowledged before the call.
+    ///
+    /// # Errors
+    /// [`Error::NoLeader`] if this node does not lead the partition, [`Error::Timeout`] if no quorum
+    /// confirms that it still does.
+    pub async fn linearize(&self, partition: PartitionId) -> Result<(), Error> {
+        let group = self.group(partition);
+        if let Leadership::Following { leader: hint } = *group.leadership.borrow() {
+            return Err(Error::NoLeader { partition, hint });
+        }
+        // A node that is its own quorum cannot be deposed behind its back.
+        if group.sole_voter(self.inner.node) {
+            return Ok(());
+        }
+        let confirm = async {
+            match group.raft.ensure_linearizable(ReadPolicy::LeaseRead).await {
+                Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {
+                    group.raft.ensure_linearizable(ReadPolicy::ReadIndex).await
+                }
+                decided => decided,
+            }
+        };
+        let late =
+            |_| Error::Timeout { ms: u64::try_from(self.inner.patience.as_millis()).unwrap_or(u64::MAX) };
+        match tokio::time::timeout(self.inner.patience, confirm).await.map_err(late)? {
+            Ok(_) => Ok(()),
+            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(to))) => {
+                Err(Error::NoLeader { partition, hint: to.leader_id })
+            }
+            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {
+                Err(Error::NoLeader { partition, hint: None })
+            }
+            Err(RaftError::Fatal(_)) => Err(Error::Stopped),
+        }
+    }
+
+    /// Follows who leads a partition, 0 being the catalogue.
+    #[must_use]
+    pub fn leadership(&self, partition: PartitionId) -> watch::Receiver<Leadership> {
+        self.group(partition).leadership.clone()
+    }
+
+    /// Turns to a reason when a part of consensus has died: the node has to exit then.
+    #[must_use]
+    pub fn fatal(&self) -> watch::Receiver<Option<Arc<str>>> {
+        self.inner.fatal.clone()
+    }
+
+    fn wish(&self, partition: PartitionId, wish: Wish) -> Result<(), Error> {
+        self.group(partition).wishes.try_send(wish).map_err(|refused| match refused {
+            TrySendError::Full(_) => Error::Overloaded { what: "the queue of the partition" },
+            TrySendError::Closed(_) => Error::Stopped,
+        })
+    }
+
+    fn group(&self, partition: PartitionId) -> &Group {
+        &self.inner.groups[usize::from(partition.0)]
+    }
+
+    fn partition_count(&self) -> u16 {
+        u16::try_from(self.inner.groups.len() - 1).expect("there are at most 65,535 partitions")
+    }
+}

@@ -1,0 +1,239 @@
+//! One group's part of the node's log, as Raft sees it.
+//!
+//! Appends return as soon as they can be read and report later, from the log's writer, that they are durable.
+//! A vote is on disk before `save_vote` returns, and goes through the same writer as the entries, so that
+//! neither overtakes the other. Reads of the vote come from memory.
+
+use std::fmt::Debug;
+use std::io;
+use std::ops::{Bound, Range, RangeBounds};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::stream::{self, Stream, StreamExt};
+use openraft::entry::RaftEntry;
+use openraft::storage::{IOFlushed, RaftLogStorage};
+use openraft::{LogState, OptionalSend, RaftLogReader};
+use tokio::sync::oneshot;
+
+use crate::storage::Log;
+
+use super::recent::Recent;
+use super::stored;
+use super::types::{Entry, LogId, Types, Vote};
+
+/// So many bytes of entries are sent to a follower or applied at a time.
+const READ_BYTES: usize = 1 << 20;
+
+/// So many entries are read from the database at a time: they are not counted by their bytes there.
+const READ_ENTRIES: u64 = 32;
+
+/// What a group finds in the log at start.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Found {
+    pub(super) vote: Option<Vote>,
+    pub(super) purged: Option<LogId>,
+    pub(super) last: Option<LogId>,
+}
+
+/// The log of one group.
+#[derive(Clone)]
+pub(super) struct LogStore(Arc<Shared>);
+
+struct Shared {
+    log: Log,
+    group: u16,
+    state: Mutex<State>,
+}
+
+struct State {
+    found: Found,
+    recent: Recent,
+}
+
+impl LogStore {
+    pub(super) fn new(log: Log, group: u16, found: Found) -> Self {
+        Self(Arc::new(Shared { log, group, state: Mutex::new(State { found, recent: Recent::default() }) }))
+    }
+
+    /// The last entry that was purged.
+    pub(super) fn purged(&self) -> Option<LogId> {
+        self.0.state().found.purged
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Entries from the start of `range`, up to about `bytes_max`; at least one if there is one.
+    fn read(&self, range: &Range<u64>, bytes_max: usize) -> io::Result<Vec<Entry>> {
+        let (start, cold_end) = {
+            let state = self.state();
+            let start = state.found.purged.map_or(0, |purged| purged.index + 1).max(range.start);
+            let end = state.found.last.map_or(0, |last| last.index + 1).min(range.end);
+            if start >= end {
+                return Ok(Vec::new());
+            }
+            let entries = state.recent.read(&(start..end), bytes_max);
+            if !entries.is_empty() {
+                return Ok(entries);
+            }
+            let cold_end = state.recent.first().filter(|first| *first > start).unwrap_or(end).min(end);
+            (start, cold_end.min(start + READ_ENTRIES))
+        };
+        self.log.read(self.group, start..cold_end)?.into_iter().map(stored::entry).collect()
+    }
+
+    /// All entries of `range`.
+    fn read_all(&self, range: Range<u64>) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        let mut start = range.start;
+        while start < range.end {
+            let more = self.read(&(start..range.end), usize::MAX)?;
+            let Some(last) = more.last() else { break };
+            start = last.log_id.index + 1;
+            entries.extend(more);
+        }
+        Ok(entries)
+    }
+}
+
+fn bounded(range: &impl RangeBounds<u64>) -> Range<u64> {
+    let start = match range.start_bound() {
+        Bound::Included(index) => *index,
+        Bound::Excluded(index) => index + 1,
+        Bound::Unbounded => 0,
+    };
+    let end = match range.end_bound() {
+        Bound::Included(index) => index + 1,
+        Bound::Excluded(index) => *index,
+        Bound::Unbounded => u64::MAX,
+    };
+    start..end
+}
+
+impl RaftLogReader<Types> for LogStore {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: RB,
+    ) -> io::Result<Vec<Entry>> {
+        self.0.read_all(bounded(&range))
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
+        self.0.read(&(start..end), READ_BYTES)
+    }
+
+    async fn entries_stream<RB>(&mut self, range: RB) -> impl Stream<Item = io::Result<Entry>> + OptionalSend
+    where
+        RB: RangeBounds<u64> + Clone + Debug + OptionalSend,
+    {
+        let shared = self.0.clone();
+        // After a restart the range may be the whole log, so it is read piece by piece.
+        stream::unfold(bounded(&range), move |mut rest| {
+            let piece = shared.read(&rest, READ_BYTES);
+            async move {
+                match piece {
+                    Ok(entries) => {
+                        rest.start = entries.last()?.log_id.index + 1;
+                        Some((stream::iter(entries.into_iter().map(Ok).collect::<Vec<_>>()), rest))
+                    }
+                    Err(error) => {
+                        rest.start = rest.end;
+                        Some((stream::iter(vec![Err(error)]), rest))
+                    }
+                }
+            }
+        })
+        .flatten()
+    }
+
+    async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
+        Ok(self.0.state().found.vote)
+    }
+}
+
+impl RaftLogStorage<Types> for LogStore {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> io::Result<LogState<Types>> {
+        let state = self.0.state();
+        Ok(LogState { last_purged_log_id: state.found.purged, last_log_id: state.found.last })
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        let (done, saved) = signal();
+        self.0.log.save_vote(self.0.group, stored::encode_vote(vote), done);
+        saved.await.map_err(io::Error::other)??;
+        self.0.state().found.vote = Some(*vote);
+        Ok(())
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<Types>) -> io::Result<()>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let entries: Vec<Entry> = entries.into_iter().collect();
+        let Some(last) = entries.last().map(RaftEntry::log_id) else {
+            callback.io_completed(Ok(()));
+            return Ok(());
+        };
+        let records = entries.iter().map(stored::record).collect();
+        {
+            let mut state = self.0.state();
+            entries.into_iter().for_each(|entry| state.recent.push(entry));
+            state.found.last = Some(last);
+        }
+        let shared = self.0.clone();
+        let done = Box::new(move |result: io::Result<()>| {
+            if result.is_ok() {
+                shared.state().recent.durable(last.index);
+            }
+            callback.io_completed(result);
+        });
+        self.0.log.append(self.0.group, records, done);
+        Ok(())
+    }
+
+    async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
+        let (done, truncated) = signal();
+        self.0.log.truncate_after(self.0.group, last.map(|last| last.index), done);
+        // By the time this is answered, so are all appends before it: none of them can raise the durable
+        // index again.
+        truncated.await.map_err(io::Error::other)??;
+        let mut state = self.0.state();
+        state.recent.truncate_from(last.map_or(0, |last| last.index + 1));
+        state.found.last = last.or(state.found.purged);
+        Ok(())
+    }
+
+    async fn purge(&mut self, through: LogId) -> io::Result<()> {
+        {
+            let mut state = self.0.state();
+            state.recent.purge_through(through.index);
+            state.found.purged = Some(through);
+            state.found.last = state.found.last.max(Some(through));
+        }
+        let (done, purged) = signal();
+        self.0.log.purge_through(self.0.group, through.index, stored::encode_log_id(through), done);
+        purged.await.map_err(io::Error::other)?
+    }
+}
+
+type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
+
+/// A callback for the log's writer, and what waits for it.
+fn signal() -> (Done, oneshot::Receiver<io::Result<()>>) {
+    let (sender, receiver) = oneshot::channel();
+    let done = Box::new(move |result| {
+        // Nobody waits any more when Raft is stopping.
+        let _ = sender.send(result);
+    });
+    (done, receiver)
+}

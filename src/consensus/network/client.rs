@@ -1,0 +1,147 @@
+//! How Raft reaches the other members of a group.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
+use openraft::network::RPCOption;
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+use openraft::{BasicNode, OptionalSend, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
+
+use super::super::state_machine::{Snapshot, Transfer};
+use super::super::types::{Types, Vote};
+use super::message::{Answered, Question, Unanswered};
+use super::{Address, Chunks, Request, Response, SnapshotHead, Transport};
+
+type Failed = RPCError<Types>;
+
+/// Makes the clients of one group.
+pub(in crate::consensus) struct Factory {
+    pub(in crate::consensus) node: u64,
+    pub(in crate::consensus) group: u16,
+    pub(in crate::consensus) transport: Arc<dyn Transport>,
+}
+
+impl RaftNetworkFactory<Types> for Factory {
+    type Network = Client;
+
+    async fn new_client(&mut self, target: u64, node: &BasicNode) -> Client {
+        let to = Address { node: target, address: node.addr.clone(), group: self.group };
+        Client { from: self.node, to, transport: self.transport.clone() }
+    }
+}
+
+/// Talks to one other member.
+pub(in crate::consensus) struct Client {
+    from: u64,
+    to: Address,
+    transport: Arc<dyn Transport>,
+}
+
+impl Client {
+    async fn call(
+        &self,
+        question: Question,
+        action: RPCTypes,
+        deadline: Duration,
+    ) -> Result<Answered, Failed> {
+        let call = self.transport.call(&self.to, Request(question), deadline);
+        self.answer(tokio::time::timeout(deadline, call).await, action, deadline)
+    }
+
+    fn answer(
+        &self,
+        answer: Result<Result<Response, Unanswered>, tokio::time::error::Elapsed>,
+        action: RPCTypes,
+        timeout: Duration,
+    ) -> Result<Answered, Failed> {
+        match answer {
+            Ok(Ok(Response(answered))) => Ok(answered),
+            Ok(Err(Unanswered::Unreachable(why))) => Err(Unreachable::from_string(why).into()),
+            Ok(Err(Unanswered::Lost(why))) => Err(NetworkError::from_string(why).into()),
+            Err(_) => Err(Timeout { action, id: self.from, target: self.to.node, timeout }.into()),
+        }
+    }
+}
+
+fn misplaced(answered: &Answered) -> Failed {
+    NetworkError::from_string(format!("an answer to another question: {answered:?}")).into()
+}
+
+impl RaftNetworkV2<Types> for Client {
+    type SnapshotData = Transfer;
+
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<Types>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<Types>, Failed> {
+        match self.call(Question::Append(rpc), RPCTypes::AppendEntries, option.hard_ttl()).await? {
+            Answered::Append(response) => Ok(response),
+            other => Err(misplaced(&other)),
+        }
+    }
+
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, Failed> {
+        match self.call(Question::Vote(rpc), RPCTypes::Vote, option.hard_ttl()).await? {
+            Answered::Vote(response) => Ok(response),
+            other => Err(misplaced(&other)),
+        }
+    }
+
+    async fn pre_vote(
+        &mut self,
+        rpc: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, Failed> {
+        match self.call(Question::PreVote(rpc), RPCTypes::Vote, option.hard_ttl()).await? {
+            Answered::Vote(response) => Ok(response),
+            other => Err(misplaced(&other)),
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        rpc: TransferLeaderRequest<Types>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<Types>, Failed> {
+        let question = Question::TransferLeader(rpc);
+        match self.call(question, RPCTypes::TransferLeader, option.hard_ttl()).await? {
+            Answered::TransferLeader(response) => Ok(response),
+            other => Err(misplaced(&other)),
+        }
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        option: RPCOption,
+    ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+        let head = SnapshotHead { vote, meta: snapshot.meta };
+        let sending = self.transport.snapshot(&self.to, head, chunks(snapshot.snapshot), option.hard_ttl());
+        let answer = tokio::select! {
+            biased;
+            closed = cancel => return Err(closed.into()),
+            answer = sending => answer,
+        };
+        match self.answer(Ok(answer), RPCTypes::InstallSnapshot, option.hard_ttl())? {
+            Answered::Snapshot(response) => Ok(response),
+            other => Err(misplaced(&other).into()),
+        }
+    }
+}
+
+fn chunks(mut transfer: Transfer) -> Chunks {
+    Box::new(std::iter::from_fn(move || -> Option<io::Result<Vec<u8>>> { transfer.next().transpose() }))
+}

@@ -1,0 +1,311 @@
+//! The machine: what is in memory, the part of the disk below it, and the questions it answers.
+
+use std::collections::VecDeque;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::engine::definition::Spec;
+use crate::engine::model::{
+    DefinitionStatus, Epoch, ExecutionId, PartitionId, SpecHash, TenantId, Timestamp, WorkflowId,
+};
+use crate::storage::{self, Store};
+
+use super::super::view::{LiveRow, Workflow};
+use super::cache::Cache;
+use super::catalogue::{Catalogue, Slot};
+use super::disk::Disk;
+use super::error::Result;
+use super::keys;
+use super::limits::Limits;
+use super::live::{Facts, Live};
+use super::loose::Loose;
+use super::overlay::Overlay;
+use super::packs::Windows;
+use super::specs::Specs;
+use super::stored;
+use super::tenants::{Key, Tenants};
+use super::watch::{Watch, Watches};
+
+/// What a machine needs.
+pub struct MachineOptions {
+    /// Which partition.
+    pub partition: PartitionId,
+    /// The state database of the node. Its partitions share it.
+    pub store: Arc<dyn Store>,
+    /// How much it may hold and how fast it writes.
+    pub limits: Limits,
+}
+
+/// How far the state has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// The index of the last entry in the state; 0: none.
+    pub index: u64,
+    /// What the caller kept with the last checkpoint, if the state is exactly at it.
+    pub meta: Option<Vec<u8>>,
+}
+
+/// Sizes of a machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Unfinished executions.
+    pub live: usize,
+    /// Those of them that need an actor.
+    pub runnable: usize,
+    /// Records and other rows that the store does not have yet.
+    pub dirty: usize,
+    /// Their bytes, about.
+    pub dirty_bytes: usize,
+    /// Clean records in memory.
+    pub cached: usize,
+    /// Their bytes, about.
+    pub cached_bytes: usize,
+}
+
+/// The replicated state of one partition.
+///
+/// Any thread may ask and any may apply; entries are applied in order by one caller.
+pub struct Machine {
+    pub(super) partition: PartitionId,
+    pub(super) limits: Limits,
+    pub(super) disk: Disk,
+    pub(super) state: Mutex<State>,
+    pub(super) specs: Specs,
+    pub(super) watches: Arc<Watches>,
+    /// Whoever writes checkpoints, begins a snapshot or installs one. Taken before `state`.
+    pub(super) turn: Mutex<()>,
+    /// How many snapshots are being read.
+    pub(super) streams: Arc<AtomicUsize>,
+}
+
+/// What a machine has in memory.
+pub(super) struct State {
+    pub applied: u64,
+    /// Every entry up to here is in the store.
+    pub durable: u64,
+    /// What the caller keeps with `durable`.
+    pub meta: Option<Vec<u8>>,
+    pub epoch: Epoch,
+    pub at: Timestamp,
+    /// Epoch and time as of `durable` and after each later entry that moved them, oldest first.
+    pub ticks: VecDeque<Tick>,
+    pub tenants: Tenants,
+    pub overlay: Overlay,
+    pub cache: Cache,
+    pub live: Live,
+    pub loose: Loose,
+    pub catalogue: Catalogue,
+    /// No window above this one has a pack; 0 if none has.
+    pub packed_max: u64,
+    /// The number of the next pack.
+    pub seq: u64,
+    pub windows: Windows,
+    /// How many checkpoints have been settled: a clean record read before the last one may be old.
+    pub checkpoints: u64,
+    /// The last checkpoint stopped at its limit: the next one belongs to the same round.
+    pub round_open: bool,
+}
+
+/// Epoch and time as of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tick {
+    pub index: u64,
+    pub epoch: Epoch,
+    pub at: Timestamp,
+}
+
+impl Machine {
+    /// Reads what the last checkpoint left. The log goes on from the entry after [`Machine::applied`].
+    ///
+    /// Errors: the store fails, is damaged, or was written by a newer release.
+    pub fn open(options: MachineOptions) -> Result<Arc<Self>> {
+        let MachineOptions { partition, store, limits } = options;
+        let disk = Disk::open(store, partition)?;
+        // What an interrupted install left behind.
+        disk.clear_other()?;
+        let state = State::load(&disk, &limits)?;
+        Ok(Arc::new(Self {
+            partition,
+            disk,
+            state: Mutex::new(state),
+            specs: Specs::new(limits.specs_max),
+            limits,
+            watches: Arc::default(),
+            turn: Mutex::default(),
+            streams: Arc::default(),
+        }))
+    }
+
+    /// How far the state has come.
+    pub fn applied(&self) -> Applied {
+        let state = self.state();
+        let meta = state.meta.clone().filter(|_| state.applied == state.durable);
+        Applied { index: state.applied, meta }
+    }
+
+    /// The entry through which the state is durable.
+    pub fn durable(&self) -> u64 {
+        self.state().durable
+    }
+
+    /// The newest leadership.
+    pub fn epoch(&self) -> Epoch {
+        self.state().epoch
+    }
+
+    /// The partition's time: that of the newest entry that has one.
+    pub fn at(&self) -> Timestamp {
+        self.state().at
+    }
+
+    /// A pinned definition, compiled; `None` if it is not pinned here.
+    ///
+    /// Errors: the store fails; this release cannot compile it.
+    pub fn spec(&self, hash: SpecHash) -> Result<Option<Arc<Spec>>> {
+        if let Some(spec) = self.specs.get(hash) {
+            return Ok(Some(spec));
+        }
+        match self.pinned(hash)? {
+            Some(text) => self.specs.load(hash, &text).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether the text of a definition is here. A store that fails counts as no: pinning twice is harmless.
+    pub fn is_pinned(&self, hash: SpecHash) -> bool {
+        self.specs.get(hash).is_some() || self.pinned(hash).is_ok_and(|text| text.is_some())
+    }
+
+    fn pinned(&self, hash: SpecHash) -> Result<Option<Arc<str>>> {
+        let suffix = keys::pin(hash);
+        let waiting = self.state().loose.get(&suffix).map(|value| value.cloned());
+        let row = match waiting {
+            Some(value) => value.map(Vec::from),
+            None => self.disk.reading().get(&suffix)?,
+        };
+        row.map(|row| stored::decode_pin(&row)).transpose()
+    }
+
+    /// All unfinished executions.
+    pub fn live(&self) -> Vec<LiveRow> {
+        let state = self.state();
+        let row = |(key, facts): (Key, Facts)| LiveRow {
+            tenant: state.tenants.name(key.tenant).clone(),
+            id: key.id,
+            runnable: facts.runnable,
+            due: facts.due,
+        };
+        state.live.all().map(row).collect()
+    }
+
+    /// Sizes.
+    pub fn counts(&self) -> Counts {
+        let state = self.state();
+        Counts {
+            live: state.live.len(),
+            runnable: state.live.runnable(),
+            dirty: state.overlay.len() + state.loose.len(),
+            dirty_bytes: state.overlay.bytes() + state.loose.bytes(),
+            cached: state.cache.len(),
+            cached_bytes: state.cache.bytes(),
+        }
+    }
+
+    /// How many executions of a workflow have not finished, in this partition.
+    pub fn running_of(&self, tenant: &TenantId, workflow: WorkflowId) -> usize {
+        let state = self.state();
+        state.tenants.find(tenant).map_or(0, |number| state.live.running_of(number, workflow))
+    }
+
+    /// Watches an execution, whether it exists yet or not.
+    pub fn watch(&self, id: ExecutionId) -> Watch {
+        self.watches.watch(id)
+    }
+
+    /// A workflow. Only partition 0 has them.
+    pub fn workflow(&self, tenant: &TenantId, id: WorkflowId) -> Option<Arc<Workflow>> {
+        self.state().catalogue.get(tenant, id).map(|slot| Arc::clone(&slot.workflow))
+    }
+
+    /// Up to `limit` workflows, newest first, with ids below `before`.
+    pub fn workflows(
+        &self,
+        tenant: &TenantId,
+        status: Option<DefinitionStatus>,
+        before: Option<WorkflowId>,
+        limit: usize,
+    ) -> Vec<Arc<Workflow>> {
+        self.state().catalogue.page(tenant, status, before, limit)
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nobody panics while changing the state")
+    }
+}
+
+impl State {
+    /// What the rows say.
+    pub(super) fn load(disk: &Disk, limits: &Limits) -> Result<Self> {
+        let reading = disk.reading();
+        let meta = match reading.get(&keys::meta())? {
+            Some(row) => stored::decode_meta(&row)?,
+            None => stored::Meta::default(),
+        };
+        let mut tenants = Tenants::default();
+        let mut live = Live::default();
+        reading.each(&[keys::LIVE], |suffix, row| {
+            let (tenant, id) = keys::split_id(&suffix).ok_or_else(|| damaged("a live row"))?;
+            let value = stored::decode_live(&row)?;
+            let key = Key { tenant: tenants.intern(&tenant), id: ExecutionId::from_uuid(id) };
+            let facts = Facts { status: value.status, runnable: value.runnable, due: value.due };
+            live.set(key, facts, value.workflow);
+            live.set_stored(key);
+            Ok(())
+        })?;
+        let mut catalogue = Catalogue::default();
+        reading.each(&[keys::WORKFLOW], |_, row| {
+            let stored = stored::decode_workflow(&row)?;
+            let workflow = Arc::new(stored.workflow.into_owned());
+            catalogue.insert(Slot { workflow, changed: stored.changed, loaded: true });
+            Ok(())
+        })?;
+        Ok(Self {
+            applied: meta.index,
+            durable: meta.index,
+            meta: meta.meta.map(Vec::from),
+            epoch: meta.epoch,
+            at: meta.at,
+            ticks: VecDeque::from([Tick { index: meta.index, epoch: meta.epoch, at: meta.at }]),
+            tenants,
+            overlay: Overlay::default(),
+            cache: Cache::new(limits.cache_records_max, limits.cache_bytes_max),
+            live,
+            loose: Loose::default(),
+            catalogue,
+            packed_max: meta.packed_max,
+            seq: meta.seq,
+            windows: Windows::default(),
+            checkpoints: 0,
+            round_open: false,
+        })
+    }
+
+    /// Epoch and time as of an entry that is not older than `durable`.
+    pub(super) fn tick_at(&self, index: u64) -> Tick {
+        let after = self.ticks.partition_point(|tick| tick.index <= index);
+        assert!(after > 0, "the tick of the durable entry is kept");
+        self.ticks[after - 1]
+    }
+
+    /// The partition's time has moved, or its leadership.
+    pub(super) fn tick(&mut self, index: u64, epoch: Epoch, at: Timestamp) {
+        if (epoch, at) != (self.epoch, self.at) {
+            (self.epoch, self.at) = (epoch, at);
+            self.ticks.push_back(Tick { index, epoch, at });
+        }
+    }
+}
+
+pub(super) fn damaged(what: &str) -> super::Error {
+    storage::Error::corrupt("the state database", what).into()
+}

@@ -1,0 +1,149 @@
+//! Copying the state to another replica.
+//!
+//! A checkpoint is a consistent copy already, so a snapshot is a walk over its rows while no other checkpoint is
+//! written. The receiver writes them beside what it has and swaps.
+
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+
+use crate::storage::Direction;
+
+use super::disk::Changes;
+use super::error::{Error, Result};
+use super::keys;
+use super::machine::{Machine, State};
+use super::stored::{self, Chunk};
+
+/// A consistent copy of the state, read in chunks. Checkpoints wait while one exists, so it should be read
+/// without a pause and dropped.
+pub struct SnapshotReader {
+    machine: Arc<Machine>,
+    _stream: Stream,
+    index: u64,
+    meta: Option<Vec<u8>>,
+    after: Bound<Vec<u8>>,
+    number: u64,
+    done: bool,
+}
+
+/// Holds checkpoints back.
+struct Stream(Arc<AtomicUsize>);
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Rows asked of the store at a time.
+const ROWS_PER_SCAN: usize = 16;
+
+impl SnapshotReader {
+    /// The entry through which the snapshot is complete; it may have some of what came after.
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// What the caller of the checkpoint kept with that entry.
+    pub fn meta(&self) -> Option<&[u8]> {
+        self.meta.as_deref()
+    }
+
+    /// The next chunk, with its own checksum; `None` after the last. A chunk is about
+    /// [`super::Limits::chunk_bytes_max`] bytes, or one larger row.
+    ///
+    /// Errors: the store fails or is damaged.
+    pub fn next_chunk(&mut self) -> Result<Option<Vec<u8>>> {
+        if self.done {
+            return Ok(None);
+        }
+        let bytes_max = self.machine.limits.chunk_bytes_max;
+        let mut rows = Vec::new();
+        let mut bytes = 0;
+        'full: while bytes < bytes_max {
+            let reading = self.machine.disk.reading();
+            let after = self.after.as_ref().map(Vec::as_slice);
+            let page = reading.scan(after, &[u8::MAX], Direction::Forward, ROWS_PER_SCAN)?;
+            self.done = page.is_empty();
+            if self.done {
+                break;
+            }
+            for (suffix, value) in page {
+                let size = suffix.len() + value.len();
+                if !rows.is_empty() && bytes + size > bytes_max {
+                    break 'full;
+                }
+                bytes += size;
+                self.after = Bound::Excluded(suffix.clone());
+                rows.push((Bytes::from(suffix), Bytes::from(value)));
+            }
+        }
+        let chunk = Chunk { number: self.number, last: self.done, rows };
+        self.number += 1;
+        Ok(Some(stored::encode_chunk(&chunk)))
+    }
+}
+
+impl Machine {
+    /// A copy of the state as of the last checkpoint.
+    ///
+    /// Errors: the store fails or is damaged.
+    pub fn snapshot(self: &Arc<Self>) -> Result<SnapshotReader> {
+        let _turn = self.turn();
+        self.streams.fetch_add(1, Ordering::SeqCst);
+        let stream = Stream(Arc::clone(&self.streams));
+        let meta = match self.disk.reading().get(&keys::meta())? {
+            Some(row) => stored::decode_meta(&row)?,
+            None => stored::Meta::default(),
+        };
+        Ok(SnapshotReader {
+            machine: Arc::clone(self),
+            _stream: stream,
+            index: meta.index,
+            meta: meta.meta.map(Vec::from),
+            after: Bound::Included(Vec::new()),
+            number: 0,
+            done: false,
+        })
+    }
+
+    /// Replaces the whole state by a snapshot, given as its chunks in order. `index` is the one its reader named.
+    /// Nothing changes unless all of it is there.
+    ///
+    /// Errors: `Snapshot` if it is damaged, incomplete or of another index; the store fails.
+    pub fn install(&self, index: u64, chunks: &mut dyn Iterator<Item = Vec<u8>>) -> Result<()> {
+        let _turn = self.turn();
+        let other = self.disk.clear_other()?;
+        let mut complete = false;
+        let mut found = 0;
+        for (number, bytes) in (0_u64..).zip(chunks) {
+            let broken = |what: &str| Error::Snapshot { what: format!("{what} in chunk {number}") };
+            let chunk = stored::decode_chunk(&bytes).map_err(|_| broken("wrong checksum"))?;
+            if chunk.number != number || complete {
+                return Err(broken("wrong order"));
+            }
+            complete = chunk.last;
+            let mut changes = Changes::default();
+            for (suffix, value) in chunk.rows {
+                if suffix[..] == keys::meta() {
+                    found = stored::decode_meta(&value)?.index;
+                }
+                changes.put(suffix.into(), value.into());
+            }
+            self.disk.write_other(other, changes)?;
+        }
+        if !complete || found != index {
+            return Err(Error::Snapshot { what: format!("it is not all of the state at entry {index}") });
+        }
+        let mut state = self.state();
+        self.disk.swap_to(other)?;
+        *state = State::load(&self.disk, &self.limits)?;
+        drop(state);
+        self.watches.ring_all();
+        self.disk.clear_other()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,172 @@
+//! The replicated state, as Raft sees it.
+//!
+//! State is written behind: applying an entry changes memory alone, and after a restart Raft applies again
+//! what the last checkpoint lacks. A snapshot is a checkpoint: building one names it and copies nothing, and
+//! sending one reads the state database while checkpoints wait.
+//!
+//! Caveat: while a snapshot is installed the state is blocked, and its readers with it.
+
+use std::io;
+use std::sync::Arc;
+
+use futures_util::stream::{Stream, StreamExt};
+use openraft::storage::{EntryResponder, RaftStateMachine};
+use openraft::{OptionalSend, RaftSnapshotBuilder};
+
+use super::applied::Applied;
+use super::fatal::Fatal;
+use super::state::SnapshotReader;
+use super::stored::{self, Meta};
+use super::types::{Answer, LogId, StoredMembership, Types};
+
+pub(super) type Raft = openraft::Raft<Types, StateMachine>;
+pub(super) type SnapshotMeta = openraft::SnapshotMeta<super::types::LeaderId, u64, openraft::BasicNode>;
+pub(super) type Snapshot = openraft::Snapshot<super::types::LeaderId, u64, openraft::BasicNode, Transfer>;
+
+/// Applies the entries of one group.
+pub(super) struct StateMachine {
+    applied: Arc<Applied>,
+    fatal: Fatal,
+    inline_io: bool,
+}
+
+impl StateMachine {
+    pub(super) fn new(applied: Arc<Applied>, fatal: Fatal, inline_io: bool) -> Self {
+        Self { applied, fatal, inline_io }
+    }
+
+    /// Does what blocks on the disk.
+    async fn blocking<T: Send + 'static>(
+        inline_io: bool,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        if inline_io {
+            return work();
+        }
+        tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+    }
+}
+
+impl Drop for StateMachine {
+    /// Raft does not notice when the task that applies its entries panics: it would go on and answer nobody.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.fatal.raise(self.applied.partition, "applying an entry has panicked");
+        }
+    }
+}
+
+/// The chunks of a snapshot.
+pub(super) enum Transfer {
+    /// Read from this node's state as they are needed.
+    Reader(SnapshotReader),
+    /// Received from another node.
+    Received(Box<dyn Iterator<Item = Vec<u8>> + Send>),
+}
+
+impl Transfer {
+    /// The next chunk, none after the last.
+    pub(super) fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+        match self {
+            Self::Reader(reader) => reader.next_chunk().map_err(io::Error::other),
+            Self::Received(chunks) => Ok(chunks.next()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Transfer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Transfer")
+    }
+}
+
+/// The last checkpoint as a snapshot, if there is one.
+fn snapshot(applied: &Applied) -> io::Result<Option<Snapshot>> {
+    let reader = applied.machine.snapshot().map_err(io::Error::other)?;
+    let Some(meta) = reader.meta() else { return Ok(None) };
+    let Meta { applied: last_log_id, membership: last_membership } = stored::decode_meta(meta)?;
+    let meta = SnapshotMeta { last_log_id, last_membership };
+    Ok(Some(Snapshot { meta, snapshot: Transfer::Reader(reader) }))
+}
+
+/// Names the last checkpoint.
+pub(super) struct Builder {
+    applied: Arc<Applied>,
+    /// Everything that is applied has to be in it.
+    whole: bool,
+    inline_io: bool,
+}
+
+impl RaftSnapshotBuilder<Types> for Builder {
+    type SnapshotData = Transfer;
+
+    async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
+        let (applied, whole) = (self.applied.clone(), self.whole);
+        let build = move || {
+            if whole {
+                applied.checkpoint_all()?;
+            }
+            snapshot(&applied)?.ok_or_else(|| io::Error::other("there is no checkpoint yet"))
+        };
+        StateMachine::blocking(self.inline_io, build).await
+    }
+}
+
+impl RaftStateMachine<Types> for StateMachine {
+    type SnapshotData = Transfer;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        let meta = self.applied.meta();
+        Ok((meta.applied, meta.membership))
+    }
+
+    async fn apply<Strm>(&mut self, mut entries: Strm) -> io::Result<()>
+    where
+        Strm: Stream<Item = io::Result<EntryResponder<Types>>> + Unpin + OptionalSend,
+    {
+        while let Some(entry) = entries.next().await {
+            let (entry, responder) = entry?;
+            let reply = self.applied.apply(entry);
+            match responder {
+                Some(responder) => responder.send(Answer(reply)),
+                // A replay can be long; others want the thread too.
+                None => tokio::task::coop::consume_budget().await,
+            }
+        }
+        Ok(())
+    }
+
+    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<Builder> {
+        let has_checkpoint = || matches!(snapshot(&self.applied), Ok(Some(_)));
+        if !force && !has_checkpoint() {
+            return None;
+        }
+        Some(Builder { applied: self.applied.clone(), whole: force, inline_io: self.inline_io })
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        Builder { applied: self.applied.clone(), whole: true, inline_io: self.inline_io }
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, mut transfer: Transfer) -> io::Result<()> {
+        let meta = Meta { applied: meta.last_log_id, membership: meta.last_membership.clone() };
+        let applied = self.applied.clone();
+        let install = move || {
+            let mut failed = None;
+            let mut chunks = std::iter::from_fn(|| {
+                transfer.next().unwrap_or_else(|error| {
+                    failed = Some(error);
+                    None
+                })
+            });
+            let installed = applied.install(meta, &mut chunks);
+            failed.map_or(installed, Err)
+        };
+        Self::blocking(self.inline_io, install).await
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
+        snapshot(&self.applied)
+    }
+}

@@ -1,0 +1,88 @@
+//! A node without its public port: log, consensus and actors, wired from parts that are handed in.
+//!
+//! The same wiring serves the real node, where the parts are sled and the system's clock, and the
+//! simulation, where they are a simulated disk and a simulated clock.
+
+use std::sync::Arc;
+
+use crate::actors;
+use crate::consensus::{self, Consensus, Machine, MachineOptions, Nowhere};
+use crate::engine::model::PartitionId;
+use crate::runners::Registry;
+use crate::storage::{Log, Recovered, Store};
+use crate::world::World;
+
+use super::error::Error;
+
+/// What a core is made of.
+pub struct Parts {
+    /// How consensus is set.
+    pub consensus: consensus::Config,
+    /// The clock and the entropy.
+    pub world: World,
+    /// The write-ahead log, and what was found in it.
+    pub log: (Log, Recovered),
+    /// The state database.
+    pub state: Arc<dyn Store>,
+    /// The runners.
+    pub runners: Registry,
+}
+
+/// A node without its public port.
+pub struct Core {
+    consensus: Consensus,
+    tree: actors::Tree,
+}
+
+impl Core {
+    /// Starts consensus, then the actors.
+    ///
+    /// # Errors
+    /// What keeps either from starting.
+    pub async fn start(parts: Parts) -> Result<Self, Error> {
+        let (log, recovered) = parts.log;
+        let machines = open_machines(parts.consensus.partitions, &parts.state)?;
+        let alone = Arc::new(Nowhere);
+        let consensus =
+            Consensus::start(parts.consensus, parts.world.clone(), log, recovered, machines, alone).await?;
+        let tree = actors::Tree::start(consensus.handle(), Arc::new(parts.runners), parts.world).await?;
+        Ok(Self { consensus, tree })
+    }
+
+    /// The door to the actors.
+    #[must_use]
+    pub fn handle(&self) -> actors::Handle {
+        self.tree.handle()
+    }
+
+    /// Waits until every partition is led and its actors run.
+    pub async fn ready(&self) {
+        let handle = self.tree.handle();
+        handle.ready().await;
+    }
+
+    /// Ends when a part has died that the node cannot go on without; the reason says which.
+    pub async fn fatal(&self) -> String {
+        let mut fatal = self.consensus.handle().fatal();
+        match fatal.wait_for(Option::is_some).await {
+            Ok(reason) => reason.as_deref().unwrap_or_default().to_owned(),
+            Err(_) => "consensus has stopped".to_owned(),
+        }
+    }
+
+    /// Stops the actors, then consensus with a last checkpoint.
+    ///
+    /// # Errors
+    /// What kept the last checkpoint from being written; nothing acknowledged is lost by it.
+    pub async fn stop(self) -> Result<(), Error> {
+        self.tree.stop().await;
+        Ok(self.consensus.shutdown().await?)
+    }
+}
+
+/// The state of the catalogue and of every data partition, in order.
+fn open_machines(partitions: u16, store: &Arc<dyn Store>) -> Result<Vec<Arc<Machine>>, Error> {
+    (0..=partitions)
+        .map(|id| Ok(Machine::open(MachineOptions::new(PartitionId(id), store.clone()))?))
+        .collect()
+}

@@ -1,0 +1,112 @@
+//! From settings to parts.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+use crate::api::{Access, ApiSettings, ConnectionLimits};
+use crate::consensus;
+use crate::engine::model::TenantId;
+use crate::runners::{self, Registry};
+use crate::storage::{DataDir, Driver, Log, LogOptions};
+
+use super::core::Parts;
+use super::error::Error;
+use super::settings::Settings;
+use super::world;
+
+/// The id of a node that is a cluster of one.
+const NODE: u64 = 1;
+
+/// Takes the public port. Without login it has to be on loopback.
+pub(super) async fn bind(settings: &Settings) -> Result<TcpListener, Error> {
+    let address = &settings.api.listen;
+    let listener =
+        TcpListener::bind(address).await.map_err(|source| listen_error(settings, source))?;
+    let bound = listener.local_addr().map_err(|source| listen_error(settings, source))?;
+    if !bound.ip().is_loopback() && !settings.api.insecure {
+        return Err(Error::Exposed { address: address.clone() });
+    }
+    Ok(listener)
+}
+
+pub(super) fn listen_error(settings: &Settings, source: std::io::Error) -> Error {
+    Error::Listen { address: settings.api.listen.clone(), source }
+}
+
+/// Opens the log and gathers what a core is made of.
+pub(super) fn parts(settings: &Settings, disk: &DataDir, address: SocketAddr) -> Result<Parts, Error> {
+    let log = Log::open(LogOptions {
+        store: disk.log.clone(),
+        hard_state: disk.hard_state.clone(),
+        node: NODE,
+        driver: Driver::Thread,
+        on_fatal: Arc::new(abort),
+    })?;
+    if log.1.storage_lost {
+        let what = log.1.losses.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        return Err(Error::StorageLost { path: disk.path.clone(), what });
+    }
+    let raft = &settings.raft;
+    let consensus = consensus::Config {
+        partitions: raft.partitions,
+        heartbeat_ms: raft.heartbeat_ms,
+        election_ms: (raft.election_min_ms, raft.election_max_ms),
+        ..consensus::Config::single(NODE)
+    };
+    let world = world::real();
+    let runners = Registry::new(runner_settings(settings, disk, address), world.clock.clone())?;
+    Ok(Parts { consensus, world, log, state: disk.state.clone(), runners })
+}
+
+/// A failed sync leaves nothing that can be known about the disk: the process must not go on.
+fn abort(reason: &str) {
+    tracing::error!(reason, "the log cannot be trusted any more");
+    std::process::abort();
+}
+
+fn runner_settings(settings: &Settings, disk: &DataDir, address: SocketAddr) -> runners::Settings {
+    let defaults = runners::Settings::default();
+    let shell = &settings.shell;
+    let http = &settings.http;
+    runners::Settings {
+        shell: runners::ShellSettings {
+            enabled: shell.enabled,
+            env_allow: shell.env_allow.clone(),
+            environment: environment(),
+            work_dir: disk.path.join("work"),
+            base_dir: std::env::current_dir().ok(),
+            require_sandbox: shell.require_sandbox,
+            ..defaults.shell
+        },
+        http: runners::HttpSettings {
+            allow_loopback: http.allow_loopback,
+            allow_private: http.allow_private,
+            allow_hosts: http.allow_hosts.clone(),
+            own_listeners: vec![address],
+            ..defaults.http
+        },
+    }
+}
+
+/// The variables of this process that are text.
+fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// What the front ends are told.
+pub(super) fn api(settings: &Settings) -> ApiSettings {
+    let tenant = TenantId::new("default").expect("`default` is a slug");
+    let access = Access::Anonymous { tenant, user: settings.api.anonymous_user.clone() };
+    let api = ApiSettings::new(access, env!("CARGO_PKG_VERSION"));
+    ApiSettings { origins: settings.api.cors_origins.clone(), ..api }
+}
+
+/// How many connections, and how slow they may be.
+pub(super) fn connections(settings: &Settings) -> ConnectionLimits {
+    ConnectionLimits { connections_max: settings.api.connections_max, ..ConnectionLimits::default() }
+}

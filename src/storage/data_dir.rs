@@ -1,0 +1,105 @@
+//! Where a node keeps everything: one directory, one owner.
+//!
+//! ```text
+//! DIR/format      the version of this layout, as text
+//! DIR/lock        held by the process that works here
+//! DIR/hard-state  votes, last durable indexes, node id, boot count
+//! DIR/log/        the log of all groups, a sled database
+//! DIR/state/      what the log adds up to, a sled database
+//! ```
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Error, FileHardState, Result, SledStore};
+
+/// The layout this release writes.
+pub const FORMAT: u32 = 1;
+
+/// Memory for pages of the log, in bytes. The log is written at its end and read in order: a few leaves are
+/// enough, and consensus keeps the recent entries itself.
+pub const LOG_CACHE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Memory for pages of the state, in bytes, unless configured otherwise.
+pub const STATE_CACHE_BYTES: u64 = 32 * 1024 * 1024;
+
+/// An open data directory. The directory stays locked as long as this lives.
+#[derive(Debug)]
+pub struct DataDir {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The database of the log.
+    pub log: Arc<SledStore>,
+    /// The database of the state.
+    pub state: Arc<SledStore>,
+    /// The hard state.
+    pub hard_state: Arc<FileHardState>,
+    _lock: File,
+}
+
+impl DataDir {
+    pub(super) const HARD_STATE: &str = "hard-state";
+
+    /// Opens the directory at `path`, or makes one, with `state_cache_bytes` for pages of the state.
+    ///
+    /// Errors: `Locked` if another process works on it, `Newer` if a later release wrote it, `Open`, `Corrupt`.
+    pub fn open(path: &Path, state_cache_bytes: u64) -> Result<Self> {
+        fs::create_dir_all(path).map_err(Error::open(path))?;
+        let lock = lock(path)?;
+        claim_format(path)?;
+        let hard_state = Arc::new(FileHardState::open(&path.join(Self::HARD_STATE))?);
+        let log = Arc::new(SledStore::open(&path.join("log"), LOG_CACHE_BYTES)?);
+        let state = Arc::new(SledStore::open(&path.join("state"), state_cache_bytes)?);
+        Ok(Self { path: path.to_owned(), log, state, hard_state, _lock: lock })
+    }
+}
+
+/// Takes the lock of a directory, for as long as the file is open.
+pub(super) fn lock(path: &Path) -> Result<File> {
+    let at = path.join("lock");
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&at)
+        .map_err(Error::open(at.clone()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(Error::Locked { path: path.to_owned() }),
+        Err(fs::TryLockError::Error(source)) => Err(Error::Open { path: at, source }),
+    }
+}
+
+/// Checks the format of a directory; `None` if it has none yet.
+pub(super) fn read_format(path: &Path) -> Result<Option<u32>> {
+    let at = path.join("format");
+    let text = match fs::read_to_string(&at) {
+        Ok(text) => text,
+        Err(source) if source.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(Error::Open { path: at, source }),
+    };
+    let place = at.display().to_string();
+    let found: u32 = text.trim().parse().map_err(|_| Error::corrupt("the format file", place))?;
+    if found > FORMAT {
+        return Err(Error::Newer { path: at, found, supported: FORMAT });
+    }
+    Ok(Some(found))
+}
+
+fn claim_format(path: &Path) -> Result<()> {
+    if read_format(path)?.is_some() {
+        return Ok(());
+    }
+    // Renamed into place, so that a crash leaves no half of it.
+    let (new, at) = (path.join("format.new"), path.join("format"));
+    let write = || {
+        let mut file = File::create(&new)?;
+        writeln!(file, "{FORMAT}")?;
+        file.sync_all()?;
+        fs::rename(&new, &at)?;
+        File::open(path)?.sync_all()
+    };
+    write().map_err(Error::open(at.clone()))
+}

@@ -1,0 +1,329 @@
+//! sled, made durable.
+//!
+//! sled's own `flush` hands its buffers to the kernel and asks for `sync_file_range`, which promises nothing
+//! after a power cut. So a sync here is a flush and then an `fdatasync` of the database file. sled's timer that
+//! flushes in the background is off: the log and the checkpoint say when.
+//!
+//! sled moves a page that outgrows a quarter of a segment into a file of its own, which nothing syncs. A page is a
+//! leaf of up to [`LEAF_ITEMS_MAX`] values, so no value may be larger than [`PIECE_BYTES_MAX`]: larger ones are cut
+//! into pieces under keys that scans do not see, and the value itself becomes a stub with their checksum. Keys
+//! are stored behind a byte that tells values from pieces:
+//!
+//! ```text
+//! 0x00 key              -> value 0x00 | length u32, CRC32C u32 0x01
+//! 0x01 key piece u16    -> piece
+//! ```
+//!
+//! Caveats: sled panics on some damage, so opening and reading run behind `catch_unwind`. Its pages are cached by
+//! their size on disk; the memory in use is up to twice the cache capacity.
+
+use std::fs::File;
+use std::io;
+use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::memory::is_void;
+use super::store::Pair;
+use super::{Direction, Error, Result, Store, WriteBatch};
+
+/// Small, so that an idle database holds little memory and a start reads little at a time; large enough that a
+/// leaf full of the largest pieces stays below a quarter of it.
+const SEGMENT_BYTES: usize = 2 * 1024 * 1024;
+
+/// sled splits a leaf once it has more than 16 items, and merges leaves below four into their neighbour.
+const LEAF_ITEMS_MAX: usize = 16 + 1 + 4;
+
+/// What sled adds around a page and around each item, at the most.
+const OVERHEAD_BYTES_MAX: usize = 1024 + LEAF_ITEMS_MAX * (KEY_BYTES_MAX + 64);
+
+/// The largest value that sled itself is given, in bytes.
+pub const PIECE_BYTES_MAX: usize = 22 * 1024;
+
+/// The longest key, in bytes. Keys repeat in every leaf that is written.
+pub const KEY_BYTES_MAX: usize = 1024;
+
+/// The largest value, in bytes: what one log entry or one packed checkpoint record may need, with room.
+pub const VALUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+const _: () = assert!(
+    LEAF_ITEMS_MAX * (PIECE_BYTES_MAX + 1) + OVERHEAD_BYTES_MAX < SEGMENT_BYTES / 4 - 64,
+    "a leaf full of pieces must not become a file of its own"
+);
+const _: () = assert!(VALUE_BYTES_MAX / PIECE_BYTES_MAX < u16::MAX as usize, "pieces are numbered by a u16");
+
+const VALUES: u8 = 0;
+const PIECES: u8 = 1;
+const WHOLE: u8 = 0;
+const STUB: u8 = 1;
+const STUB_BYTES: usize = 9;
+
+/// How often a reader tries again when a value in pieces is replaced under it.
+const READ_ATTEMPTS_MAX: usize = 16;
+
+/// How often a locked database is tried, and the pause between: longer than sled needs to finish its last write.
+const OPEN_ATTEMPTS_MAX: usize = 100;
+const OPEN_PAUSE: Duration = Duration::from_millis(20);
+
+/// A sled database in a directory.
+#[derive(Debug)]
+pub struct SledStore {
+    tree: sled::Db,
+    file: File,
+    path: PathBuf,
+    /// There may be values in pieces. While there are none, a write need not look at what it replaces.
+    pieces: AtomicBool,
+}
+
+impl SledStore {
+    /// Opens or creates the database in the directory `path`, with a page cache of `cache_bytes`.
+    ///
+    /// Errors: `Locked` if another process has it open, `Corrupt` if sled cannot make sense of it, `Open`.
+    pub fn open(path: &Path, cache_bytes: u64) -> Result<Self> {
+        let config = sled::Config::new()
+            .path(path)
+            .cache_capacity(cache_bytes)
+            .segment_size(SEGMENT_BYTES)
+            .flush_every_ms(None);
+        let tree = open_tree(path, &config)?;
+        let file = File::open(path.join("db")).map_err(Error::open(path.join("db")))?;
+        // sled never syncs its own settings, without which it would guess the size of its segments.
+        let settings = path.join("conf");
+        File::open(&settings).and_then(|it| it.sync_all()).map_err(Error::open(settings))?;
+        let store = Self { tree, file, path: path.to_owned(), pieces: AtomicBool::new(true) };
+        let first = store.guarded(|| store.tree.range([PIECES].as_slice()..).next().transpose())?;
+        store.pieces.store(first.is_some(), Ordering::Relaxed);
+        store.sync()?;
+        for directory in [Some(path), path.parent()].into_iter().flatten() {
+            File::open(directory).and_then(|it| it.sync_all()).map_err(Error::open(directory))?;
+        }
+        Ok(store)
+    }
+
+    fn guarded<T>(&self, work: impl FnOnce() -> sled::Result<T>) -> Result<T> {
+        guarded(&self.path, "read or write", work)
+    }
+
+    /// The value that the tree has behind `key`, put together from its pieces; `None` if they do not fit the
+    /// stub, which is damage or a write in between.
+    fn whole(&self, key: &[u8], stored: &[u8]) -> Result<Option<Vec<u8>>> {
+        let Some((tag, value)) = stored.split_last() else { return Ok(None) };
+        if *tag == WHOLE {
+            return Ok(Some(value.to_vec()));
+        }
+        let Some((length, crc)) = stub_parts(stored) else { return Ok(None) };
+        let mut value = Vec::with_capacity(length.min(VALUE_BYTES_MAX));
+        for number in 0..length.div_ceil(PIECE_BYTES_MAX) {
+            let piece = piece_key(key, number);
+            let Some(piece) = self.guarded(|| self.tree.get(piece))? else { return Ok(None) };
+            value.extend_from_slice(&piece);
+        }
+        let whole = value.len() == length && crc32c::crc32c(&value) == crc;
+        Ok(whole.then_some(value))
+    }
+
+    fn damaged(&self, key: &[u8]) -> Error {
+        Error::corrupt(format!("the value of a key in {}", self.path.display()), hex(key))
+    }
+
+    /// Adds the removal of the pieces of what `key` holds now, from piece `keep` on.
+    fn drop_pieces(&self, batch: &mut sled::Batch, key: &[u8], keep: usize) -> Result<()> {
+        let Some(stored) = self.guarded(|| self.tree.get(value_key(key)))? else { return Ok(()) };
+        let Some((length, _)) = stub_parts(&stored) else { return Ok(()) };
+        for number in keep..length.min(VALUE_BYTES_MAX).div_ceil(PIECE_BYTES_MAX) {
+            batch.remove(piece_key(key, number));
+        }
+        Ok(())
+    }
+
+    fn put(&self, batch: &mut sled::Batch, key: &[u8], mut value: Vec<u8>) -> Result<()> {
+        let large = value.len() > PIECE_BYTES_MAX;
+        if large {
+            self.pieces.store(true, Ordering::Relaxed);
+        }
+        let pieces = if large { value.len().div_ceil(PIECE_BYTES_MAX) } else { 0 };
+        if self.pieces.load(Ordering::Relaxed) {
+            self.drop_pieces(batch, key, pieces)?;
+        }
+        if !large {
+            value.push(WHOLE);
+            batch.insert(value_key(key), value);
+            return Ok(());
+        }
+        for (number, piece) in value.chunks(PIECE_BYTES_MAX).enumerate() {
+            batch.insert(piece_key(key, number), piece);
+        }
+        batch.insert(value_key(key), stub(&value));
+        Ok(())
+    }
+}
+
+impl Store for SledStore {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        for _ in 0..READ_ATTEMPTS_MAX {
+            let Some(stored) = self.guarded(|| self.tree.get(value_key(key)))? else { return Ok(None) };
+            if let Some(value) = self.whole(key, &stored)? {
+                return Ok(Some(value));
+            }
+        }
+        Err(self.damaged(key))
+    }
+
+    fn scan(
+        &self,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<Pair>> {
+        if is_void(from, to) {
+            return Ok(Vec::new());
+        }
+        let from = match from {
+            Bound::Unbounded => Bound::Included(vec![VALUES]),
+            Bound::Included(key) => Bound::Included(value_key(key)),
+            Bound::Excluded(key) => Bound::Excluded(value_key(key)),
+        };
+        let to = match to {
+            Bound::Unbounded => Bound::Excluded(vec![PIECES]),
+            Bound::Included(key) => Bound::Included(value_key(key)),
+            Bound::Excluded(key) => Bound::Excluded(value_key(key)),
+        };
+        let found = self.guarded(|| {
+            let range = self.tree.range::<Vec<u8>, _>((from, to));
+            match direction {
+                Direction::Forward => range.take(limit).collect::<sled::Result<Vec<_>>>(),
+                Direction::Backward => range.rev().take(limit).collect(),
+            }
+        })?;
+        let mut pairs = Vec::with_capacity(found.len());
+        for (key, stored) in found {
+            let key = key[1..].to_vec();
+            let value = match self.whole(&key, &stored)? {
+                Some(value) => value,
+                // Replaced or removed since; the value of now is as good an answer.
+                None => match self.get(&key)? {
+                    Some(value) => value,
+                    None => continue,
+                },
+            };
+            pairs.push((key, value));
+        }
+        Ok(pairs)
+    }
+
+    fn write(&self, batch: WriteBatch) -> Result<()> {
+        let changes = batch.into_changes();
+        for (key, value) in &changes {
+            within(key.len(), KEY_BYTES_MAX)?;
+            within(value.as_ref().map_or(0, Vec::len), VALUE_BYTES_MAX)?;
+        }
+        let mut batch = sled::Batch::default();
+        for (key, value) in changes {
+            match value {
+                Some(value) => self.put(&mut batch, &key, value)?,
+                None => {
+                    if self.pieces.load(Ordering::Relaxed) {
+                        self.drop_pieces(&mut batch, &key, 0)?;
+                    }
+                    batch.remove(value_key(&key));
+                }
+            }
+        }
+        self.guarded(|| self.tree.apply_batch(batch))
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.guarded(|| self.tree.flush())?;
+        self.file.sync_data().map_err(Error::io(format!("sync {}", self.path.display())))
+    }
+}
+
+fn within(bytes: usize, bytes_max: usize) -> Result<()> {
+    if bytes > bytes_max { Err(Error::TooLarge { bytes, bytes_max }) } else { Ok(()) }
+}
+
+fn value_key(key: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(key.len() + 1);
+    bytes.push(VALUES);
+    bytes.extend_from_slice(key);
+    bytes
+}
+
+fn piece_key(key: &[u8], number: usize) -> Vec<u8> {
+    let number = u16::try_from(number).expect("the size of a value was checked");
+    let mut bytes = Vec::with_capacity(key.len() + 3);
+    bytes.push(PIECES);
+    bytes.extend_from_slice(key);
+    bytes.extend_from_slice(&number.to_be_bytes());
+    bytes
+}
+
+fn stub(value: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(value.len()).expect("the size of a value was checked");
+    let mut bytes = Vec::with_capacity(STUB_BYTES);
+    bytes.extend_from_slice(&length.to_le_bytes());
+    bytes.extend_from_slice(&crc32c::crc32c(value).to_le_bytes());
+    bytes.push(STUB);
+    bytes
+}
+
+fn stub_parts(stored: &[u8]) -> Option<(usize, u32)> {
+    let [a, b, c, d, e, f, g, h, STUB] = *stored else { return None };
+    Some((u32::from_le_bytes([a, b, c, d]) as usize, u32::from_le_bytes([e, f, g, h])))
+}
+
+/// Opens the tree. sled's threads may hold the lock for a moment after an earlier opening was dropped.
+fn open_tree(path: &Path, config: &sled::Config) -> Result<sled::Db> {
+    for _ in 1..OPEN_ATTEMPTS_MAX {
+        match guarded(path, "open", || config.open()) {
+            Err(Error::Locked { .. }) => std::thread::sleep(OPEN_PAUSE),
+            outcome => return outcome,
+        }
+    }
+    guarded(path, "open", || config.open())
+}
+
+/// Runs sled, whose panics on damaged files become errors.
+fn guarded<T>(path: &Path, doing: &str, work: impl FnOnce() -> sled::Result<T>) -> Result<T> {
+    let outcome = catch_unwind(AssertUnwindSafe(work));
+    let error = match outcome {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(error)) => error,
+        Err(panic) => {
+            let text = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied());
+            let what = format!("the database {}", path.display());
+            return Err(Error::corrupt(what, text.unwrap_or("an unknown place").to_owned()));
+        }
+    };
+    Err(match error {
+        sled::Error::Corruption { at, .. } => {
+            let at = at.map_or_else(|| "an unknown place".into(), |at| format!("{at:?}"));
+            Error::corrupt(format!("the database {}", path.display()), at)
+        }
+        // sled wraps the failed lock into an error of kind Other; its text is all that tells it apart.
+        sled::Error::Io(source) if source.to_string().starts_with("could not acquire lock") => {
+            Error::Locked { path: path.to_owned() }
+        }
+        sled::Error::Io(source) => Error::Io { doing: format!("{doing} {}", path.display()), source },
+        other @ (sled::Error::CollectionNotFound(_)
+        | sled::Error::Unsupported(_)
+        | sled::Error::ReportableBug(_)) => {
+            let source = io::Error::other(other);
+            Error::Io { doing: format!("{doing} {}", path.display()), source }
+        }
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,202 @@
+//! Walks through a data directory and says everything that is wrong with it.
+//!
+//! The node must be stopped. Nothing of the log, the state or the hard state is changed; sled itself tidies
+//! its file when it is opened, as it does at each start.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::data_dir::{self, DataDir, STATE_CACHE_BYTES};
+use super::hard_state::{FileHardState, HardRecord, HardState, Loaded};
+use super::log::{Found, Loss, read_groups};
+use super::{Direction, Error, Result, SledStore, Store, codec};
+
+/// Values of the state read at once. Records are packed, so a page is some megabytes at most.
+const PAGE_LEN: usize = 64;
+
+/// Problems that are listed. A directory with more is beyond repair, and the list should stay readable.
+pub const PROBLEMS_MAX: usize = 1000;
+
+/// What a walk through a data directory found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyReport {
+    /// There is no problem.
+    pub ok: bool,
+    /// The storage format of the directory.
+    pub format: Option<u32>,
+    /// The node that it belongs to.
+    pub node: Option<u64>,
+    /// How often the node has started.
+    pub boots: Option<u64>,
+    /// The log, by group.
+    pub groups: BTreeMap<u16, VerifiedGroup>,
+    /// Values of the state that were read.
+    pub state_values: u64,
+    /// Their size in bytes.
+    pub state_bytes: u64,
+    /// Everything that is wrong, at most [`PROBLEMS_MAX`].
+    pub problems: Vec<Problem>,
+    /// There were more problems than are listed.
+    pub truncated: bool,
+}
+
+/// One group of the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifiedGroup {
+    /// The first entry.
+    pub first: Option<u64>,
+    /// The last entry that is whole and chained to all before it.
+    pub last: Option<u64>,
+    /// Everything up to this index is purged.
+    pub purged: Option<u64>,
+    /// The index that the hard state knows to be durable.
+    pub durable: Option<u64>,
+    /// The first index of an end that was never acknowledged. The next start cuts it; this is no problem.
+    pub torn_from: Option<u64>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Where: `format`, `hard-state`, `log`, `state`, and what part of it.
+    pub place: String,
+    /// What.
+    pub what: String,
+}
+
+/// Checks the data directory at `path`, in whose state every value is an envelope.
+///
+/// Errors: `Locked` if a node works on it, `Newer` if a later release wrote it, `Open` if there is nothing.
+/// Damage is part of the report.
+pub fn verify(path: &Path) -> Result<VerifyReport> {
+    verify_with(path, &[])
+}
+
+/// As [`verify`], for a state in which the values of keys that begin with one of `raw` are no envelopes.
+///
+/// Errors: as [`verify`].
+pub fn verify_with(path: &Path, raw: &[&[u8]]) -> Result<VerifyReport> {
+    let mut report = VerifyReport::default();
+    std::fs::metadata(path).map_err(Error::open(path))?;
+    let _lock = data_dir::lock(path)?;
+    match data_dir::read_format(path) {
+        Ok(Some(format)) => report.format = Some(format),
+        Ok(None) => {
+            let source = std::io::Error::new(std::io::ErrorKind::NotFound, "no data directory");
+            return Err(Error::Open { path: path.join("format"), source });
+        }
+        Err(error @ Error::Corrupt { .. }) => report.add("format", &error),
+        Err(error) => return Err(error),
+    }
+    let hard = report.hard_state(path)?;
+    if let Some(log) = report.database(path, "log")? {
+        let found = read_groups(&log, &hard)?;
+        report.log(&hard, found);
+    }
+    if let Some(state) = report.database(path, "state")? {
+        report.state(&state, raw);
+    }
+    report.ok = report.problems.is_empty();
+    Ok(report)
+}
+
+impl VerifyReport {
+    fn add(&mut self, place: impl Into<String>, what: &dyn std::fmt::Display) {
+        if self.problems.len() == PROBLEMS_MAX {
+            self.truncated = true;
+            return;
+        }
+        self.problems.push(Problem { place: place.into(), what: what.to_string() });
+    }
+
+    fn hard_state(&mut self, path: &Path) -> Result<HardRecord> {
+        let file = path.join(DataDir::HARD_STATE);
+        if !file.exists() {
+            self.add("hard-state", &"the file is missing");
+            return Ok(HardRecord::default());
+        }
+        match FileHardState::open(&file)?.load()? {
+            Loaded::Found { record, repaired } => {
+                if repaired {
+                    self.add("hard-state", &"one of its two copies is damaged; the next save writes it anew");
+                }
+                (self.node, self.boots) = (Some(record.node), Some(record.boot));
+                return Ok(record);
+            }
+            Loaded::Missing => self.add("hard-state", &"it is empty"),
+            Loaded::Damaged => self.add("hard-state", &"both copies are damaged"),
+        }
+        Ok(HardRecord::default())
+    }
+
+    fn database(&mut self, path: &Path, name: &str) -> Result<Option<SledStore>> {
+        let at = path.join(name);
+        if !at.exists() {
+            self.add(name, &"the database is missing");
+            return Ok(None);
+        }
+        match SledStore::open(&at, STATE_CACHE_BYTES) {
+            Ok(store) => Ok(Some(store)),
+            Err(error @ Error::Locked { .. }) => Err(error),
+            Err(error) => {
+                self.add(name, &error);
+                Ok(None)
+            }
+        }
+    }
+
+    fn log(&mut self, hard: &HardRecord, found: BTreeMap<u16, Found>) {
+        for (group, it) in found {
+            for loss in &it.losses {
+                self.add("log", loss);
+            }
+            let durable = hard.groups.get(&group).and_then(|it| it.last);
+            // Without a hard state nobody knows what was acknowledged.
+            let torn = it.torn.filter(|_| it.losses.is_empty());
+            if let Some((index, what)) = torn.filter(|_| self.node.is_none()) {
+                self.add("log", &Loss { group: Some(group), index: Some(index), what: what.into() });
+            }
+            let verified = VerifiedGroup {
+                first: it.bounds.first,
+                last: it.bounds.last,
+                purged: it.bounds.purged_index,
+                durable,
+                torn_from: torn.map(|(index, _)| index),
+            };
+            self.groups.insert(group, verified);
+        }
+    }
+
+    fn state(&mut self, state: &SledStore, raw: &[&[u8]]) {
+        let mut from = Bound::Unbounded;
+        loop {
+            let from_ref = from.as_ref().map(Vec::as_slice);
+            let page = match state.scan(from_ref, Bound::Unbounded, Direction::Forward, PAGE_LEN) {
+                Ok(page) => page,
+                Err(error) => {
+                    let at = match &from {
+                        Bound::Excluded(key) => format!("state, after key {}", key.escape_ascii()),
+                        Bound::Included(_) | Bound::Unbounded => "state, at its beginning".into(),
+                    };
+                    self.add(at, &format!("{error}; what follows was not read"));
+                    return;
+                }
+            };
+            let Some((last, _)) = page.last() else { return };
+            from = Bound::Excluded(last.clone());
+            for (key, value) in &page {
+                self.state_values += 1;
+                self.state_bytes += value.len() as u64;
+                if raw.iter().any(|prefix| key.starts_with(prefix)) {
+                    continue;
+                }
+                if let Err(error) = codec::open(value) {
+                    self.add(format!("state, key {}", key.escape_ascii()), &error);
+                }
+            }
+        }
+    }
+}

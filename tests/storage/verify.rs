@@ -1,0 +1,93 @@
+//! `verify` says what is wrong and where, and nothing else.
+
+use std::path::Path;
+
+use everstep::storage::codec::{self, Kind};
+use everstep::storage::{
+    DataDir, Error, Log, STATE_CACHE_BYTES, Store, VerifyReport, WriteBatch, verify, verify_with,
+};
+
+use crate::support::{options, plain, wait};
+
+fn filled(path: &Path, change: impl FnOnce(&DataDir)) {
+    let dir = DataDir::open(path, STATE_CACHE_BYTES).unwrap();
+    let (log, _) = Log::open(options(dir.log.clone(), dir.hard_state.clone())).unwrap();
+    wait(|done| log.append(1, (1..=50).map(plain).collect(), done)).unwrap();
+    wait(|done| log.purge_through(1, 10, Vec::new(), done)).unwrap();
+    log.shutdown();
+    let mut batch = WriteBatch::new();
+    for number in 0..200_u32 {
+        batch.put(number.to_be_bytes(), codec::encode(Kind(100), 1, &number));
+    }
+    dir.state.write(batch).unwrap();
+    change(&dir);
+    dir.log.sync().unwrap();
+    dir.state.sync().unwrap();
+}
+
+fn put(store: &dyn Store, key: &[u8], value: &[u8]) {
+    let mut batch = WriteBatch::new();
+    batch.put(key, value);
+    store.write(batch).unwrap();
+}
+
+fn places(report: &VerifyReport) -> Vec<&str> {
+    report.problems.iter().map(|problem| problem.place.as_str()).collect()
+}
+
+#[test]
+fn a_sound_directory_is_ok_and_stays_so() {
+    let home = tempfile::tempdir().unwrap();
+    filled(home.path(), |_| {});
+    for _ in 0..2 {
+        let report = verify(home.path()).unwrap();
+        assert!(report.ok, "{:?}", report.problems);
+        assert_eq!((report.format, report.node, report.boots), (Some(1), Some(7), Some(1)));
+        let group = &report.groups[&1];
+        assert_eq!((group.first, group.last, group.purged), (Some(11), Some(50), Some(10)));
+        assert_eq!((group.durable, group.torn_from), (Some(50), None));
+        assert_eq!(report.state_values, 200);
+        let text = serde_json::to_string(&report).unwrap();
+        assert_eq!(serde_json::from_str::<VerifyReport>(&text).unwrap(), report);
+    }
+}
+
+#[test]
+fn each_problem_has_its_place() {
+    let home = tempfile::tempdir().unwrap();
+    filled(home.path(), |dir| {
+        let mut damaged = dir.state.get(&77_u32.to_be_bytes()).unwrap().unwrap();
+        *damaged.last_mut().unwrap() ^= 1;
+        put(dir.state.as_ref(), &77_u32.to_be_bytes(), &damaged);
+        put(dir.state.as_ref(), b"raw/1", b"not an envelope");
+        put(dir.log.as_ref(), &[&b"l\0\x01"[..], &30_u64.to_be_bytes()].concat(), b"no record");
+    });
+    let report = verify_with(home.path(), &[b"raw/"]).unwrap();
+    assert!(!report.ok);
+    assert_eq!(places(&report), ["log", "state, key \\x00\\x00\\x00M"]);
+    assert!(report.problems[0].what.starts_with("group 1, index 30: "), "{:?}", report.problems);
+    assert!(verify(home.path()).unwrap().problems.iter().any(|it| it.place == "state, key raw/1"));
+}
+
+#[test]
+fn a_damaged_hard_state_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    filled(home.path(), |_| {});
+    let path = home.path().join("hard-state");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[26] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    assert_eq!(places(&verify(home.path()).unwrap()), ["hard-state"]);
+    bytes[65536 + 26] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    assert_eq!(places(&verify(home.path()).unwrap()), ["hard-state"]);
+}
+
+#[test]
+fn a_directory_in_use_and_one_that_is_none_are_refused() {
+    let home = tempfile::tempdir().unwrap();
+    assert!(matches!(verify(home.path()), Err(Error::Open { .. })));
+    let dir = DataDir::open(home.path(), STATE_CACHE_BYTES).unwrap();
+    assert!(matches!(verify(home.path()), Err(Error::Locked { .. })));
+    drop(dir);
+}
