@@ -158,7 +158,10 @@ impl Handle {
     }
 
     /// The definition an execution keeps.
-    #[expect(clippy::unused_async, reason = "a node that does not lead the partition has to ask one that does")]
+    #[expect(
+        clippy::unused_async,
+        reason = "a node that does not lead the partition has to ask one that does"
+    )]
     pub async fn spec_of(&self, record: &Record) -> Result<Arc<Spec>, Error> {
         read::spec(self.partition_of(record.execution.id), record.execution.spec)
     }

@@ -125,7 +125,8 @@ impl Actor for PartitionSupervisor {
         match event {
             SupervisionEvent::ActorFailed(child, error) => state.child_failed(&child, &error, &myself).await,
             SupervisionEvent::ActorTerminated(child, _, reason) => {
-                if state.leading.is_some() && state.timers == Some(child.get_id()) {
+                let led = state.leading.is_some() && state.partition.directory.epoch().is_some();
+                if led && state.timers == Some(child.get_id()) {
                     let error = reason.unwrap_or_default().into();
                     state.child_failed(&child, &error, &myself).await
                 } else {

@@ -6,10 +6,11 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use crate::actors::{Caller, Error, Handle, Watch};
-use crate::consensus::Record;
+use crate::consensus::{Record, Workflow, WorkflowVersion};
 use crate::engine::definition::Spec;
 use crate::engine::model::{ExecutionId, Recorded, Version};
 
+use super::ask::Cursor;
 use super::shape::{Log, payload_bytes};
 
 /// Events read at once. A history may have large payloads; so few of them fit in memory.
@@ -91,6 +92,25 @@ pub(super) async fn log(handle: &Handle, caller: &Caller, id: ExecutionId) -> Re
             return Ok(log);
         }
     }
+}
+
+/// A version of a workflow, the latest unless one is wanted.
+pub(super) fn version_of(workflow: &Workflow, wanted: Option<u32>) -> Result<&WorkflowVersion, Error> {
+    let Some(version) = wanted else { return Ok(workflow.latest()) };
+    let found = workflow.versions.iter().find(|it| it.version == version);
+    found.ok_or(Error::VersionNotFound { id: workflow.id, version, latest: workflow.latest().version })
+}
+
+/// Up to `limit` versions below `before`, newest first, and where to go on.
+pub(super) fn versions_page(
+    workflow: &Workflow,
+    before: Option<u32>,
+    limit: usize,
+) -> (Vec<&WorkflowVersion>, Option<Cursor>) {
+    let older = |version: &&WorkflowVersion| before.is_none_or(|before| version.version < before);
+    let items: Vec<&WorkflowVersion> = workflow.versions.iter().rev().filter(older).take(limit).collect();
+    let next = items.last().filter(|last| last.version > 1).map(|last| Cursor::Version(last.version));
+    (items, next)
 }
 
 /// Follows the history of an execution to its end.

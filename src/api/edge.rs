@@ -29,12 +29,8 @@ const CORS_HEADERS: &str =
 /// What pages of another origin may read.
 const CORS_EXPOSED: &str = "etag, idempotent-replayed, location, retry-after, x-trace-id";
 
-/// The trace id of a request, for handlers.
-#[derive(Debug, Clone)]
-pub(super) struct TraceId(pub(super) String);
-
 /// Runs a request inside everything described above.
-pub(super) async fn edge(State(front): State<Front>, mut request: Request, next: Next) -> Response {
+pub(super) async fn edge(State(front): State<Front>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let trace_id =
         trace_id(request.headers()).unwrap_or_else(|| format!("{:032x}", front.world.entropy.bits()));
@@ -45,7 +41,6 @@ pub(super) async fn edge(State(front): State<Front>, mut request: Request, next:
     if let Some(origin) = origin.clone().filter(|_| is_preflight(&request)) {
         return preflight(origin);
     }
-    request.extensions_mut().insert(TraceId(trace_id.clone()));
 
     let ran = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     let mut response = ran.unwrap_or_else(|_| {
@@ -59,7 +54,8 @@ pub(super) async fn edge(State(front): State<Front>, mut request: Request, next:
     dress(response.headers_mut(), &trace_id, origin);
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
     let code = problem.as_ref().map(|problem| problem.code.as_ref());
-    account(&method, route, response.status(), code, begun.elapsed(), &trace_id);
+    let outcome = grpc_outcome(&response).unwrap_or_else(|| Outcome::of_http(response.status()));
+    account(&method, route, &outcome, code, begun.elapsed(), &trace_id);
     response
 }
 
@@ -136,32 +132,59 @@ fn dress(headers: &mut HeaderMap, trace_id: &str, origin: Option<HeaderValue>) {
     }
 }
 
+/// How a request ended, for the metrics and the log.
+struct Outcome {
+    /// `200`, or `grpc_5` for a gRPC call that failed at once.
+    label: String,
+    failed: bool,
+    /// The fault is ours.
+    ours: bool,
+}
+
+impl Outcome {
+    fn of_http(status: StatusCode) -> Self {
+        Self {
+            label: status.as_str().to_owned(),
+            failed: status.as_u16() >= 400,
+            ours: status.is_server_error(),
+        }
+    }
+}
+
+/// How a gRPC call ended that has failed before its first message; its HTTP status is always 200.
+fn grpc_outcome(response: &Response) -> Option<Outcome> {
+    let code = response.headers().get("grpc-status")?.to_str().ok()?;
+    // Unknown, internal, unavailable and data loss are the server's.
+    let ours = matches!(code, "2" | "13" | "14" | "15");
+    Some(Outcome { label: format!("grpc_{code}"), failed: code != "0", ours })
+}
+
 /// Counts, times and logs a request. Successes are logged at debug: a node answers ten thousand of
 /// them a second.
 fn account(
     method: &Method,
     route: &str,
-    status: StatusCode,
+    outcome: &Outcome,
     code: Option<&str>,
     took: std::time::Duration,
     trace_id: &str,
 ) {
     let method = method_word(method);
-    let status = status.as_u16();
-    let labels = [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.to_string())];
+    let status = outcome.label.as_str();
+    let labels = [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.to_owned())];
     metrics::histogram!("api_request_latency_seconds", &labels).record(took.as_secs_f64());
     metrics::counter!("api_requests_total", &labels).increment(1);
     let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    if status < 400 {
+    if !outcome.failed {
         tracing::debug!(target: "everstep::access", method, route, status, took_us, trace_id);
         return;
     }
     metrics::counter!("api_errors_total", &labels).increment(1);
     let code = code.unwrap_or_default();
-    if status < 500 {
-        tracing::info!(target: "everstep::access", method, route, status, code, took_us, trace_id);
-    } else {
+    if outcome.ours {
         tracing::warn!(target: "everstep::access", method, route, status, code, took_us, trace_id);
+    } else {
+        tracing::info!(target: "everstep::access", method, route, status, code, took_us, trace_id);
     }
 }
 

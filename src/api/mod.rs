@@ -27,6 +27,7 @@ mod calls;
 mod docs;
 mod edge;
 mod front;
+mod grpc;
 mod http;
 mod problem;
 mod router;

@@ -18,9 +18,13 @@ use super::shape::Object;
 /// Where the problem types are explained; the fragment is the code.
 const TYPE_BASE: &str = "https://everstep.dev/problems#";
 
-/// Why a request was not met.
+/// Why a request was not met. One pointer wide: it is the error of nearly every function here.
 #[derive(Debug, Clone)]
-pub(super) struct Problem {
+pub(super) struct Problem(Box<Facts>);
+
+/// What a problem consists of.
+#[derive(Debug, Clone)]
+pub(super) struct Facts {
     /// The status of the response.
     pub(super) status: StatusCode,
     /// Stable; programs decide by it.
@@ -40,7 +44,7 @@ pub(super) struct Problem {
 impl Problem {
     /// A problem of this status and code.
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Facts {
             status,
             code: Cow::Borrowed(code),
             detail: detail.into(),
@@ -48,18 +52,41 @@ impl Problem {
             parameter: None,
             errors: Vec::new(),
             retry_after: None,
-        }
+        }))
+    }
+
+    /// With the place in the body.
+    pub(super) fn at(mut self, pointer: impl Into<String>) -> Self {
+        self.pointer = Some(pointer.into());
+        self
+    }
+
+    /// With the query parameter or header.
+    pub(super) fn named(mut self, parameter: impl Into<String>) -> Self {
+        self.parameter = Some(parameter.into());
+        self
+    }
+
+    /// With another code.
+    pub(super) fn coded(mut self, code: &'static str) -> Self {
+        self.code = Cow::Borrowed(code);
+        self
+    }
+
+    /// With the time after which to try again.
+    fn after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
     }
 
     /// The body is wrong at this place.
     pub(super) fn field(code: &'static str, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: Some(pointer.into()), ..Self::new(StatusCode::BAD_REQUEST, code, detail) }
+        Self::new(StatusCode::BAD_REQUEST, code, detail).at(pointer)
     }
 
     /// A query parameter or a header is wrong.
     pub(super) fn parameter(name: &str, detail: impl Into<String>) -> Self {
-        let problem = Self::new(StatusCode::BAD_REQUEST, "invalid_parameter", detail);
-        Self { parameter: Some(name.to_owned()), ..problem }
+        Self::new(StatusCode::BAD_REQUEST, "invalid_parameter", detail).named(name)
     }
 
     /// There is nothing at this path.
@@ -87,7 +114,7 @@ impl Problem {
 
     /// Moves every place it names below `prefix`, for a document that came inside another.
     pub(super) fn below(mut self, prefix: &str) -> Self {
-        self.pointer = self.pointer.map(|pointer| format!("{prefix}{pointer}"));
+        self.pointer = self.pointer.take().map(|pointer| format!("{prefix}{pointer}"));
         for finding in &mut self.errors {
             finding.pointer = format!("{prefix}{}", finding.pointer);
             finding.line = None;
@@ -138,6 +165,19 @@ pub(super) fn write_finding(out: &mut Vec<u8>, finding: &Finding) {
     object.end();
 }
 
+impl std::ops::Deref for Problem {
+    type Target = Facts;
+    fn deref(&self) -> &Facts {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Problem {
+    fn deref_mut(&mut self) -> &mut Facts {
+        &mut self.0
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
@@ -156,11 +196,11 @@ impl From<Rejection> for Problem {
             | Rejection::NotActive { .. } => StatusCode::CONFLICT,
             Rejection::InvalidInput { .. } | Rejection::Limit { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         };
-        let pointer = match &rejection {
-            Rejection::InvalidInput { pointer, .. } => Some(format!("/input{pointer}")),
-            _ => None,
-        };
-        Self { pointer, ..Self::new(status, rejection.code(), rejection.to_string()) }
+        let problem = Self::new(status, rejection.code(), rejection.to_string());
+        match &rejection {
+            Rejection::InvalidInput { pointer, .. } => problem.at(format!("/input{pointer}")),
+            _ => problem,
+        }
     }
 }
 
@@ -176,29 +216,27 @@ impl From<Error> for Problem {
             }
             Error::VersionConflict { .. } => Self::new(StatusCode::PRECONDITION_FAILED, code, detail),
             Error::KeyReused => {
-                let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
-                Self { parameter: Some("Idempotency-Key".to_owned()), ..problem }
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail).named("Idempotency-Key")
             }
             Error::Overloaded { retry_after_ms, .. } => {
-                let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail);
-                Self { retry_after: Some(retry_after_ms.div_ceil(1_000).max(1)), ..problem }
+                let seconds = retry_after_ms.div_ceil(1_000).max(1);
+                Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail).after(seconds)
             }
-            Error::Unavailable { .. } => {
-                let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
-                Self { retry_after: Some(1), ..problem }
-            }
+            Error::Unavailable { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).after(1),
         }
     }
 }
 
 /// A definition that did not pass its check. The first finding also stands at the top, for those who
 /// read only that.
-pub(super) fn definition(findings: Vec<Finding>) -> Problem {
+fn definition(findings: Vec<Finding>) -> Problem {
     let detail = match findings.as_slice() {
         [] => "the definition was refused".to_owned(),
         [only] => only.message.clone(),
         [first, rest @ ..] => format!("{} (and {} more)", first.message, rest.len()),
     };
-    let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_definition", detail);
-    Problem { pointer: findings.first().map(|finding| finding.pointer.clone()), errors: findings, ..problem }
+    let mut problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_definition", detail);
+    problem.pointer = findings.first().map(|finding| finding.pointer.clone());
+    problem.errors = findings;
+    problem
 }

@@ -9,6 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::docs::{self, Contract};
 use super::edge::edge;
 use super::front::Front;
+use super::grpc;
 use super::http;
 use super::settings::ApiSettings;
 use crate::actors::Handle;
@@ -25,6 +26,7 @@ pub fn router(
     let front = Front::new(handle, settings, world, Box::new(metrics));
     let (endpoints, contract) = contract();
     endpoints
+        .merge(grpc::services(&front).with_state(()))
         .merge(docs::pages(Bytes::from(text(&contract))))
         .fallback(http::no_route)
         .method_not_allowed_fallback(http::no_method)

@@ -25,7 +25,6 @@ mod config;
 mod connect;
 mod executions;
 mod failure;
-mod logging;
 mod output;
 mod run;
 mod serve;
@@ -42,9 +41,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 
+use crate::node;
 use args::{Cli, Command};
 use failure::{Exit, Failure};
-use crate::node;
 use output::Format;
 
 /// Runs the command line of this process.

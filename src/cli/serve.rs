@@ -6,7 +6,6 @@ use serde_json::json;
 
 use super::args::{DevArgs, Globals, ServeArgs};
 use super::failure::{Exit, Failure};
-use super::logging;
 use super::node::{self, Node, Overrides, Settings};
 use super::output::{self, Format};
 use super::stop::Stop;
@@ -30,7 +29,7 @@ pub(super) async fn serve(globals: &Globals, args: ServeArgs) -> Result<Exit, Fa
 }
 
 async fn serve_until_stopped(globals: &Globals, settings: Settings, notes: &[&str]) -> Result<Exit, Failure> {
-    logging::start(&settings.log.level, &settings.log.format)?;
+    node::log_to_stderr(&settings.log.level, settings.log.format == "json");
     let mut stop = Stop::listen()?;
     let data_dir = settings.node.data_dir.clone();
     let node = tokio::select! {

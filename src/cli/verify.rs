@@ -1,13 +1,13 @@
 //! `verify`: whether a data directory is whole.
 
-use serde_json::json;
-
-use crate::node;
-use crate::storage::VerifyReport;
+use std::path::Path;
 
 use super::args::{Globals, VerifyArgs};
 use super::failure::{Exit, Failure};
 use super::output::{self, Format};
+use super::style::{Style, one_line};
+use crate::node;
+use crate::storage::VerifyReport;
 
 pub(super) fn run(globals: &Globals, args: &VerifyArgs) -> Result<Exit, Failure> {
     if !args.dir.is_dir() {
@@ -15,31 +15,22 @@ pub(super) fn run(globals: &Globals, args: &VerifyArgs) -> Result<Exit, Failure>
         return Err(Failure::new(Exit::NotFound, "not_found", message));
     }
     let report = node::verify(&args.dir)?;
-    let whole = report.ok;
     match globals.output {
-        Format::Table => table(&report)?,
-        Format::Name => output::line(if whole { "whole" } else { "damaged" })?,
-        format => output::document(format, &json!({ "whole": whole, "report": report }))?,
+        Format::Table => tell(&args.dir, &report)?,
+        Format::Name => output::line(if report.ok { "whole" } else { "damaged" })?,
+        format => output::document(format, &report)?,
     }
-    Ok(if whole { Exit::Done } else { Exit::ExecutionFailed })
+    Ok(if report.ok { Exit::Done } else { Exit::ExecutionFailed })
 }
 
-fn table(report: &VerifyReport) -> Result<(), Failure> {
-    for (group, found) in &report.groups {
-        let known = |index: Option<u64>| index.map_or_else(|| "-".to_owned(), |index| index.to_string());
-        let (first, last, durable) = (known(found.first), known(found.last), known(found.durable));
-        output::line(&format!("log group {group}: entries {first} to {last}, durable through {durable}"))?;
-        if let Some(torn) = found.torn_from {
-            let note = "an end that was never acknowledged; the next start cuts it";
-            output::line(&format!("log group {group}: from {torn} on, {note}"))?;
-        }
+fn tell(dir: &Path, report: &VerifyReport) -> Result<(), Failure> {
+    let style = Style::stdout();
+    if report.ok {
+        return output::line(&format!("{} {} is whole", style.good("✓"), dir.display()));
     }
-    output::line(&format!("state: {} values, {} bytes", report.state_values, report.state_bytes))?;
+    output::line(&format!("{} {} is damaged", style.bad("✗"), dir.display()))?;
     for problem in &report.problems {
-        output::line(&format!("problem in {}: {}", problem.place, problem.what))?;
+        output::line(&format!("  {}: {}", problem.place, one_line(&problem.what, 400)))?;
     }
-    if report.truncated {
-        output::line("… and more problems than are listed")?;
-    }
-    output::line(if report.ok { "whole" } else { "damaged: restore a backup, or let the node rejoin as a new one" })
+    if report.truncated { output::line("  … and more") } else { Ok(()) }
 }

@@ -11,6 +11,10 @@ use super::state::{CheckpointDone, Machine};
 use super::stored::{self, Meta};
 use super::types::{Entry, LogId, Payload};
 
+/// The state keeps back what is likely to change again for some rounds; more rounds than this without a write
+/// mean that something else keeps it back.
+const IDLE_SLICES_MAX: usize = 256;
+
 /// Shared by what applies entries, what writes the state behind, and what reads.
 pub(super) struct Applied {
     pub(super) partition: PartitionId,
@@ -62,21 +66,25 @@ impl Applied {
     }
 
     /// Makes the whole state durable. Blocks on the disk.
+    ///
+    /// Fails if nothing moves any more, which happens while a snapshot is being sent.
     pub(super) fn checkpoint_all(&self) -> io::Result<()> {
         let Some(last) = self.last() else { return Ok(()) };
-        loop {
+        let mut idle = 0;
+        while idle < IDLE_SLICES_MAX {
             let done = self.checkpoint()?;
-            if done.index >= last.index && !done.more {
+            if done.index >= last.index {
                 return Ok(());
             }
+            idle = if done.written == 0 { idle + 1 } else { 0 };
         }
+        Err(io::Error::new(io::ErrorKind::WouldBlock, "checkpoints are held back"))
     }
 
     /// Replaces the state by a snapshot. Blocks on the disk.
     pub(super) fn install(&self, meta: Meta, chunks: &mut dyn Iterator<Item = Vec<u8>>) -> io::Result<()> {
         let index = meta.applied.map_or(0, |id| id.index);
-        let encoded = stored::encode_meta(&meta);
-        self.machine.install(index, Some(encoded), chunks).map_err(io::Error::other)?;
+        self.machine.install(index, chunks).map_err(io::Error::other)?;
         *self.positions() = Positions::new(meta);
         Ok(())
     }

@@ -90,6 +90,19 @@ impl Consensus {
         self.receiver.clone()
     }
 
+    /// Stops all groups at once and leaves their state as the last checkpoints have it, as a crash would. For
+    /// tests.
+    #[doc(hidden)]
+    pub async fn crash(mut self) {
+        self.stop.send_replace(true);
+        self.tasks.shutdown().await;
+        for group in self.groups.groups() {
+            if let Err(error) = group.raft.shutdown().await {
+                tracing::error!(%error, "a Raft core has failed");
+            }
+        }
+    }
+
     /// Stops all groups and makes their state durable, so that the next start has nothing to replay.
     ///
     /// # Errors

@@ -23,8 +23,8 @@ use super::state::Machine;
 use super::state_machine::{Raft, StateMachine};
 use super::{Config, Error, Leadership, stored};
 
-/// A snapshot that a follower takes longer for is begun anew.
-const SNAPSHOT_TIMEOUT_MS: u64 = 60_000;
+/// A snapshot that takes longer is begun anew. Checkpoints wait while one is sent.
+const SNAPSHOT_TIMEOUT_MS: u64 = 120_000;
 
 /// Entries are purged so many at a time or more: each purge costs a sync.
 const PURGE_ENTRIES: u64 = 256;

@@ -54,11 +54,6 @@ impl LogStore {
     pub(super) fn new(log: Log, group: u16, found: Found) -> Self {
         Self(Arc::new(Shared { log, group, state: Mutex::new(State { found, recent: Recent::default() }) }))
     }
-
-    /// The last entry that was purged.
-    pub(super) fn purged(&self) -> Option<LogId> {
-        self.0.state().found.purged
-    }
 }
 
 impl Shared {
@@ -68,21 +63,26 @@ impl Shared {
 
     /// Entries from the start of `range`, up to about `bytes_max`; at least one if there is one.
     fn read(&self, range: &Range<u64>, bytes_max: usize) -> io::Result<Vec<Entry>> {
-        let (start, cold_end) = {
-            let state = self.state();
-            let start = state.found.purged.map_or(0, |purged| purged.index + 1).max(range.start);
-            let end = state.found.last.map_or(0, |last| last.index + 1).min(range.end);
-            if start >= end {
-                return Ok(Vec::new());
+        let mut start = range.start;
+        loop {
+            let cold_end = {
+                let state = self.state();
+                start = state.found.purged.map_or(0, |purged| purged.index + 1).max(start);
+                let end = state.found.last.map_or(0, |last| last.index + 1).min(range.end);
+                let entries = state.recent.read(&(start..end), bytes_max);
+                if start >= end || !entries.is_empty() {
+                    return Ok(entries);
+                }
+                let warm = state.recent.first().filter(|first| *first > start);
+                warm.unwrap_or(end).min(end).min(start + READ_ENTRIES)
+            };
+            let records = self.log.read(self.group, start..cold_end)?;
+            if !records.is_empty() {
+                return records.into_iter().map(stored::entry).collect();
             }
-            let entries = state.recent.read(&(start..end), bytes_max);
-            if !entries.is_empty() {
-                return Ok(entries);
-            }
-            let cold_end = state.recent.first().filter(|first| *first > start).unwrap_or(end).min(end);
-            (start, cold_end.min(start + READ_ENTRIES))
-        };
-        self.log.read(self.group, start..cold_end)?.into_iter().map(stored::entry).collect()
+            // Nothing there: the log begins later.
+            start = cold_end;
+        }
     }
 
     /// All entries of `range`.
@@ -209,7 +209,7 @@ impl RaftLogStorage<Types> for LogStore {
         truncated.await.map_err(io::Error::other)??;
         let mut state = self.0.state();
         state.recent.truncate_from(last.map_or(0, |last| last.index + 1));
-        state.found.last = last.or(state.found.purged);
+        state.found.last = state.found.last.min(last).or(state.found.purged);
         Ok(())
     }
 

@@ -20,6 +20,8 @@ mod runtime;
 mod state;
 mod state_machine;
 mod stored;
+#[cfg(test)]
+mod suite;
 mod types;
 mod view;
 mod weight;

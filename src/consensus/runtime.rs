@@ -12,14 +12,9 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use openraft::impls::TokioRuntime as Tokio;
 use openraft::{AsyncRuntime, OptionalSend};
 use rand_core::TryRng;
-
-#[expect(
-    deprecated,
-    reason = "the crate it is to be taken from instead is an implementation detail of Raft"
-)]
-use openraft::impls::TokioRuntime as Tokio;
 
 /// The fractional part of the golden ratio: the step of the SplitMix64 generator.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -84,9 +84,27 @@ impl std::fmt::Debug for Transfer {
 fn snapshot(applied: &Applied) -> io::Result<Option<Snapshot>> {
     let reader = applied.machine.snapshot().map_err(io::Error::other)?;
     let Some(meta) = reader.meta() else { return Ok(None) };
-    let Meta { applied: last_log_id, membership: last_membership } = stored::decode_meta(meta)?;
-    let meta = SnapshotMeta { last_log_id, last_membership };
-    Ok(Some(Snapshot { meta, snapshot: Transfer::Reader(reader) }))
+    let meta = stored::decode_meta(meta)?;
+    Ok(Some(named(meta, reader)))
+}
+
+/// The whole state as a snapshot.
+fn whole_snapshot(applied: &Applied) -> io::Result<Snapshot> {
+    applied.checkpoint_all()?;
+    if let Some(snapshot) = snapshot(applied)? {
+        return Ok(snapshot);
+    }
+    // The first entry of a log is its membership. The state keeps no mark for it alone.
+    let meta = applied.meta();
+    if meta.applied.is_some_and(|id| id.index > 0) {
+        return Err(io::Error::other("there is no checkpoint yet"));
+    }
+    Ok(named(meta, applied.machine.snapshot().map_err(io::Error::other)?))
+}
+
+fn named(meta: Meta, reader: SnapshotReader) -> Snapshot {
+    let meta = SnapshotMeta { last_log_id: meta.applied, last_membership: meta.membership };
+    Snapshot { meta, snapshot: Transfer::Reader(reader) }
 }
 
 /// Names the last checkpoint.
@@ -104,7 +122,7 @@ impl RaftSnapshotBuilder<Types> for Builder {
         let (applied, whole) = (self.applied.clone(), self.whole);
         let build = move || {
             if whole {
-                applied.checkpoint_all()?;
+                return whole_snapshot(&applied);
             }
             snapshot(&applied)?.ok_or_else(|| io::Error::other("there is no checkpoint yet"))
         };

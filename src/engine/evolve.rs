@@ -1,6 +1,6 @@
 //! Folding facts into state.
 //!
-//! [`evolve`] is the only thing that changes an [`Execution`]: live, in a replica, in a replay. It
+//! [`evolve()`] is the only thing that changes an [`Execution`]: live, in a replica, in a replay. It
 //! computes nothing that `decide` could have written into the fact, so a history means the same to
 //! every later version of this code.
 //!
@@ -140,9 +140,10 @@ fn step_moved(execution: &mut Execution, event: &Event, at: Timestamp) {
                 target.chosen = true;
             }
         }
-        Event::StepSkipped { step, reason: _ } => {
+        Event::StepSkipped { step, reason } => {
             let Some(step) = touch(execution, *step, at) else { return };
             settle(step, StepStatus::Skipped, at);
+            step.skipped = Some(*reason);
         }
         Event::StepWaiting { step, params, wait: Wait::Until(until) } => {
             let Some(step) = touch(execution, *step, at) else { return };

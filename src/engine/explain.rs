@@ -29,7 +29,7 @@ pub struct Reason {
 #[must_use]
 pub fn explain(execution: &Execution, spec: &Spec, now: Timestamp) -> Vec<Reason> {
     if execution.status.is_finished() {
-        let message = format!("the execution is {}", execution.status);
+        let message = format!("the execution has ended: {}", execution.status);
         return vec![Reason { code: "finished", step: None, message, until: None }];
     }
     let steps =
@@ -43,7 +43,7 @@ fn paused(execution: &Execution, now: Timestamp) -> Option<Reason> {
     let message = format!(
         "paused by {} {} ago ({why}): attempts in flight end, none start until it is resumed",
         pause.by,
-        whole_seconds(now.since(pause.at))
+        spoken(now.since(pause.at))
     );
     Some(Reason { code: "paused", step: None, message, until: None })
 }
@@ -73,7 +73,7 @@ fn step_reason(
 }
 
 fn running(step: &Step, now: Timestamp) -> String {
-    let since = whole_seconds(step.started_at.map_or(Millis(0), |at| now.since(at)));
+    let since = spoken(step.started_at.map_or(Millis(0), |at| now.since(at)));
     let limit = match step.due {
         Some(_) => format!("it is given up in {}", left(step, now)),
         None => "it has no timeout".to_owned(),
@@ -124,11 +124,43 @@ fn needs(execution: &Execution, spec: &Spec, index: StepIndex) -> String {
 }
 
 /// What is left until the step's due time.
-fn left(step: &Step, now: Timestamp) -> Millis {
-    whole_seconds(step.due.map_or(Millis(0), |due| due.since(now)))
+fn left(step: &Step, now: Timestamp) -> String {
+    spoken(step.due.map_or(Millis(0), |due| due.since(now)))
 }
 
-/// Beyond ten seconds nobody reads milliseconds.
-fn whole_seconds(length: Millis) -> Millis {
-    if length.0 < 10_000 { length } else { Millis(length.0 / 1_000 * 1_000) }
+/// A length of time as a person says it: the two largest units, as in `19m 48s`.
+fn spoken(length: Millis) -> String {
+    const UNITS: [(u64, &str); 5] =
+        [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
+    let Some(largest) = UNITS.iter().position(|(ms, _)| length.0 >= *ms) else { return "0ms".to_owned() };
+    let mut rest = length.0;
+    let mut parts = Vec::new();
+    for (ms, unit) in UNITS.into_iter().skip(largest).take(2) {
+        if rest >= ms {
+            parts.push(format!("{}{unit}", rest / ms));
+        }
+        rest %= ms;
+    }
+    parts.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_said_in_two_units() {
+        let cases = [
+            (0, "0ms"),
+            (999, "999ms"),
+            (1_500, "1s 500ms"),
+            (90_000, "1m 30s"),
+            (3_600_000, "1h"),
+            (3_601_000, "1h"),
+            (90_061_001, "1d 1h"),
+        ];
+        for (ms, said) in cases {
+            assert_eq!(spoken(Millis(ms)), said);
+        }
+    }
 }

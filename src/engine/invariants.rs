@@ -1,7 +1,7 @@
 //! What is true of every execution and of every history, checked from outside.
 //!
-//! Written against the promises, not against the code: [`check`] looks at a state and asks whether it
-//! can be; [`check_history`] reads a list of facts with a memory of its own. Tests run both after each
+//! Written against the promises, not against the code: [`check()`] looks at a state and asks whether it
+//! can be; [`check_history()`] reads a list of facts with a memory of its own. Tests run both after each
 //! fact, and whoever suspects a damaged store may run them on what it holds.
 
 use crate::decide::{Turn, needs_wanted, turn};
@@ -78,6 +78,9 @@ fn shape_of_step(wrong: &mut Wrong, step: &Step) {
         "it is completed without an output".into()
     });
     wrong.unless(!is(&[StepStatus::Failed]) || step.fault.is_some(), || "it failed without a fault".into());
+    wrong.unless(is(&[StepStatus::Skipped]) == step.skipped.is_some(), || {
+        "skipped and the reason disagree".into()
+    });
     wrong.unless(!is(&[StepStatus::Ready]), || "it was left between two facts".into());
     wrong.unless(step.status.is_settled() == step.finished_at.is_some(), || {
         "settled and end time disagree".into()

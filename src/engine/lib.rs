@@ -9,14 +9,14 @@
 //!
 //! Three functions carry everything:
 //!
-//! - [`decide`] turns a wish ([`model::Input`]) into facts ([`model::Event`]), or refuses it
+//! - [`decide()`] turns a wish ([`model::Input`]) into facts ([`model::Event`]), or refuses it
 //!   ([`model::Rejection`]). It runs once, on the leader of the execution's partition.
-//! - [`evolve`] folds one recorded fact into the state ([`model::Execution`]). It runs on every
+//! - [`evolve()`] folds one recorded fact into the state ([`model::Execution`]). It runs on every
 //!   replica, live and in replay, and is the only thing that changes a state.
-//! - [`owed`] says what the world owes the execution now ([`model::Effect`]): attempts to have in
+//! - [`owed()`] says what the world owes the execution now ([`model::Effect`]): attempts to have in
 //!   flight, one timer to set. It asks the state alone, so nothing outstanding can be forgotten.
 //!
-//! [`explain`] answers the question people ask: why is it not further?
+//! [`explain()`] answers the question people ask: why is it not further?
 //!
 //! # Words
 //!
@@ -31,10 +31,10 @@
 //!
 //! 1. `Create` is checked against the definition (active? input of the right shape? within limits?) and
 //!    becomes `Created`, with the first `AttemptStarted` beside it: decided together, committed together.
-//! 2. Once those are committed, [`owed`] names the attempt, and an actor has a runner carry it out.
+//! 2. Once those are committed, [`owed()`] names the attempt, and an actor has a runner carry it out.
 //! 3. The outcome comes back as `AttemptFinished`. Success becomes `AttemptCompleted`, and steps whose needs
 //!    it met begin in the same decision. So a sequence of N effects costs N + 1 commits.
-//! 4. Failure becomes `AttemptFailed`. Either the step goes into backoff, and [`owed`] names a timer; or it is
+//! 4. Failure becomes `AttemptFailed`. Either the step goes into backoff, and [`owed()`] names a timer; or it is
 //!    over, and `StepFailed` says who takes care of it: nobody (then the execution fails), its
 //!    dependents (`on_error: continue`), or another step (`goto`, `catch`).
 //! 5. Steps that need no effect (`logic`, conditions, skips) are decided on the way, many in one decision.

@@ -7,7 +7,7 @@ use crate::definition::Spec;
 use crate::model::{Effect, Execution, Payload, Status, StepStatus, Timestamp};
 
 /// What to do, or go on doing, now: every attempt in flight in the definition's order, then at most one
-/// timer, the earliest time at which [`crate::decide`] has to look again. Nothing once it is finished.
+/// timer, the earliest time at which [`crate::decide()`] has to look again. Nothing once it is finished.
 /// While paused only what runs already and the execution's deadline count.
 #[must_use]
 pub fn owed(execution: &Execution, spec: &Spec) -> Vec<Effect> {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::actors;
-use crate::consensus::{self, Consensus, Machine, MachineOptions, Nowhere};
+use crate::consensus::{self, Consensus, Machine, MachineOptions, Nowhere, StateLimits};
 use crate::engine::model::PartitionId;
 use crate::runners::Registry;
 use crate::storage::{Log, Recovered, Store};
@@ -83,6 +83,12 @@ impl Core {
 /// The state of the catalogue and of every data partition, in order.
 fn open_machines(partitions: u16, store: &Arc<dyn Store>) -> Result<Vec<Arc<Machine>>, Error> {
     (0..=partitions)
-        .map(|id| Ok(Machine::open(MachineOptions::new(PartitionId(id), store.clone()))?))
+        .map(|id| {
+            Ok(Machine::open(MachineOptions {
+                partition: PartitionId(id),
+                store: store.clone(),
+                limits: StateLimits::default(),
+            })?)
+        })
         .collect()
 }

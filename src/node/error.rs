@@ -14,7 +14,9 @@ pub enum Error {
     #[error(transparent)]
     Storage(#[from] storage::Error),
     /// The data directory has lost part of its log: it must not vote.
-    #[error("storage_lost: {path}: {what}; run `everstep verify {path}`, restore a backup or let this node rejoin as a new one")]
+    #[error(
+        "storage_lost: {path}: {what}; run `everstep verify {path}`, restore a backup or let this node rejoin as a new one"
+    )]
     StorageLost {
         /// The directory.
         path: PathBuf,
@@ -42,7 +44,9 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A public address while nobody has to log in.
-    #[error("refused to listen on {address}: without login this node answers on loopback only; use 127.0.0.1 or add --insecure")]
+    #[error(
+        "refused to listen on {address}: without login this node answers on loopback only; use 127.0.0.1 or add --insecure"
+    )]
     Exposed {
         /// Which.
         address: String,

@@ -49,8 +49,7 @@ impl Node {
         let address = listener.local_addr().map_err(|source| wiring::listen_error(&settings, source))?;
         let disk = DataDir::open(&settings.node.data_dir, settings.storage.state_cache_mib << 20)?;
         let core = Core::start(wiring::parts(&settings, &disk, address)?).await?;
-        let router =
-            api::router(core.handle(), wiring::api(&settings), world::real(), observe::exposition());
+        let router = api::router(core.handle(), wiring::api(&settings), world::real(), observe::exposition());
         let (close, closed) = oneshot::channel();
         let until = async {
             let _dropped = closed.await;

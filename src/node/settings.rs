@@ -245,12 +245,17 @@ impl Settings {
 
     fn check(&self) -> Result<(), SettingsError> {
         let raft = &self.raft;
-        let range = |name, value: u64, message| SettingsError::Range { name, value: value.to_string(), message };
+        let range =
+            |name, value: u64, message| SettingsError::Range { name, value: value.to_string(), message };
         if !(1..=32).contains(&raft.partitions) {
             return Err(range("raft.partitions", raft.partitions.into(), "1 to 32"));
         }
         if raft.heartbeat_ms == 0 || raft.heartbeat_ms * 2 > raft.election_min_ms {
-            return Err(range("raft.heartbeat_ms", raft.heartbeat_ms, "at least 1, at most half of election_min_ms"));
+            return Err(range(
+                "raft.heartbeat_ms",
+                raft.heartbeat_ms,
+                "at least 1, at most half of election_min_ms",
+            ));
         }
         if raft.election_min_ms >= raft.election_max_ms {
             return Err(range("raft.election_min_ms", raft.election_min_ms, "below election_max_ms"));
@@ -300,9 +305,11 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_named() {
-        let unknown = Settings::load(None, variables(&[("EVERSTEP_RAFT__PARTITION", "3")]), Overrides::default());
+        let unknown =
+            Settings::load(None, variables(&[("EVERSTEP_RAFT__PARTITION", "3")]), Overrides::default());
         assert!(unknown.unwrap_err().to_string().contains("partition"));
-        let range = Settings::load(None, variables(&[("EVERSTEP_RAFT__PARTITIONS", "0")]), Overrides::default());
+        let range =
+            Settings::load(None, variables(&[("EVERSTEP_RAFT__PARTITIONS", "0")]), Overrides::default());
         assert!(range.unwrap_err().to_string().contains("raft.partitions"));
     }
 }

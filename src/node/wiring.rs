@@ -23,8 +23,7 @@ const NODE: u64 = 1;
 /// Takes the public port. Without login it has to be on loopback.
 pub(super) async fn bind(settings: &Settings) -> Result<TcpListener, Error> {
     let address = &settings.api.listen;
-    let listener =
-        TcpListener::bind(address).await.map_err(|source| listen_error(settings, source))?;
+    let listener = TcpListener::bind(address).await.map_err(|source| listen_error(settings, source))?;
     let bound = listener.local_addr().map_err(|source| listen_error(settings, source))?;
     if !bound.ip().is_loopback() && !settings.api.insecure {
         return Err(Error::Exposed { address: address.clone() });

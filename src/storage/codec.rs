@@ -88,11 +88,11 @@ pub fn decode_body<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     const KIB: usize = 1 << 10;
     const MIB: usize = 1 << 20;
     let standard = bincode::config::standard();
-    let decoded = match body.len() {
-        0..=KIB => bincode::serde::decode_from_slice(body, standard.with_limit::<{ 16 * KIB }>()),
-        ..=16384 => bincode::serde::decode_from_slice(body, standard.with_limit::<{ 256 * KIB }>()),
-        ..=262_144 => bincode::serde::decode_from_slice(body, standard.with_limit::<{ 4 * MIB }>()),
-        ..=4_194_304 => bincode::serde::decode_from_slice(body, standard.with_limit::<{ 64 * MIB }>()),
+    let decoded = match body.len() / KIB {
+        0 => bincode::serde::decode_from_slice(body, standard.with_limit::<{ 16 * KIB }>()),
+        1..16 => bincode::serde::decode_from_slice(body, standard.with_limit::<{ 256 * KIB }>()),
+        16..256 => bincode::serde::decode_from_slice(body, standard.with_limit::<{ 4 * MIB }>()),
+        256..4096 => bincode::serde::decode_from_slice(body, standard.with_limit::<{ 64 * MIB }>()),
         _ => bincode::serde::decode_from_slice(body, standard.with_limit::<{ 1024 * MIB }>()),
     };
     let (value, read) = decoded.map_err(|e| Error::corrupt("an envelope", format!("its body: {e}")))?;

@@ -44,14 +44,15 @@ impl DataDir {
 
     /// Opens the directory at `path`, or makes one, with `state_cache_bytes` for pages of the state.
     ///
-    /// Errors: `Locked` if another process works on it, `Newer` if a later release wrote it, `Open`, `Corrupt`.
+    /// Errors: `Locked` if another process works on it, `Newer` if a later release wrote it, `Corrupt` if a database is
+    /// unreadable or the state has lost what was synced, `Open`.
     pub fn open(path: &Path, state_cache_bytes: u64) -> Result<Self> {
         fs::create_dir_all(path).map_err(Error::open(path))?;
         let lock = lock(path)?;
         claim_format(path)?;
         let hard_state = Arc::new(FileHardState::open(&path.join(Self::HARD_STATE))?);
         let log = Arc::new(SledStore::open(&path.join("log"), LOG_CACHE_BYTES)?);
-        let state = Arc::new(SledStore::open(&path.join("state"), state_cache_bytes)?);
+        let state = Arc::new(SledStore::open_stamped(&path.join("state"), state_cache_bytes)?);
         Ok(Self { path: path.to_owned(), log, state, hard_state, _lock: lock })
     }
 }

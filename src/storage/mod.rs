@@ -18,6 +18,7 @@ mod hard_state;
 mod log;
 mod memory;
 mod sled_store;
+mod stamp;
 mod store;
 mod verify;
 

@@ -12,7 +12,12 @@
 //! ```text
 //! 0x00 key              -> value 0x00 | length u32, CRC32C u32 0x01
 //! 0x01 key piece u16    -> piece
+//! 0x02                  -> number of syncs u64, if stamped
 //! ```
+//!
+//! Damage in the middle of sled's file makes sled forget what came later, without a word. The log notices by itself.
+//! A database that is opened *stamped* counts its syncs, in itself and in a small file beside it, and is refused
+//! when it is behind that file.
 //!
 //! Caveats: sled panics on some damage, so opening and reading run behind `catch_unwind`. Its pages are cached by
 //! their size on disk; the memory in use is up to twice the cache capacity.
@@ -22,10 +27,12 @@ use std::io;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::memory::is_void;
+use super::stamp::Stamp;
 use super::store::Pair;
 use super::{Direction, Error, Result, Store, WriteBatch};
 
@@ -42,6 +49,10 @@ const OVERHEAD_BYTES_MAX: usize = 1024 + LEAF_ITEMS_MAX * (KEY_BYTES_MAX + 64);
 /// The largest value that sled itself is given, in bytes.
 pub const PIECE_BYTES_MAX: usize = 22 * 1024;
 
+/// After so many bytes without a sync there is one. sled gives a segment away once what replaces it was written and a
+/// later segment was begun, and takes written for durable; so less than a segment may be written at a time.
+const UNSYNCED_BYTES_MAX: usize = SEGMENT_BYTES / 2;
+
 /// The longest key, in bytes. Keys repeat in every leaf that is written.
 pub const KEY_BYTES_MAX: usize = 1024;
 
@@ -56,6 +67,7 @@ const _: () = assert!(VALUE_BYTES_MAX / PIECE_BYTES_MAX < u16::MAX as usize, "pi
 
 const VALUES: u8 = 0;
 const PIECES: u8 = 1;
+const STAMP: u8 = 2;
 const WHOLE: u8 = 0;
 const STUB: u8 = 1;
 const STUB_BYTES: usize = 9;
@@ -73,8 +85,12 @@ pub struct SledStore {
     tree: sled::Db,
     file: File,
     path: PathBuf,
+    /// Bytes written since the last sync.
+    unsynced: AtomicUsize,
     /// There may be values in pieces. While there are none, a write need not look at what it replaces.
     pieces: AtomicBool,
+    /// The number of syncs, if they are counted.
+    stamp: Option<Mutex<Stamp>>,
 }
 
 impl SledStore {
@@ -82,6 +98,17 @@ impl SledStore {
     ///
     /// Errors: `Locked` if another process has it open, `Corrupt` if sled cannot make sense of it, `Open`.
     pub fn open(path: &Path, cache_bytes: u64) -> Result<Self> {
+        Self::open_with(path, cache_bytes, false)
+    }
+
+    /// As `open`, and counts syncs, so that a database that has gone back in time is noticed.
+    ///
+    /// Errors: as `open`; `Corrupt` also if syncs are missing.
+    pub fn open_stamped(path: &Path, cache_bytes: u64) -> Result<Self> {
+        Self::open_with(path, cache_bytes, true)
+    }
+
+    fn open_with(path: &Path, cache_bytes: u64, stamped: bool) -> Result<Self> {
         let config = sled::Config::new()
             .path(path)
             .cache_capacity(cache_bytes)
@@ -92,9 +119,14 @@ impl SledStore {
         // sled never syncs its own settings, without which it would guess the size of its segments.
         let settings = path.join("conf");
         File::open(&settings).and_then(|it| it.sync_all()).map_err(Error::open(settings))?;
-        let store = Self { tree, file, path: path.to_owned(), pieces: AtomicBool::new(true) };
-        let first = store.guarded(|| store.tree.range([PIECES].as_slice()..).next().transpose())?;
+        let (unsynced, pieces) = (AtomicUsize::new(0), AtomicBool::new(true));
+        let mut store = Self { tree, file, path: path.to_owned(), unsynced, pieces, stamp: None };
+        let pieces = [PIECES].as_slice()..[STAMP].as_slice();
+        let first = store.guarded(|| store.tree.range(pieces).next().transpose())?;
         store.pieces.store(first.is_some(), Ordering::Relaxed);
+        if stamped {
+            store.stamp = Some(Mutex::new(Stamp::open(path, store.syncs()?)?));
+        }
         store.sync()?;
         for directory in [Some(path), path.parent()].into_iter().flatten() {
             File::open(directory).and_then(|it| it.sync_all()).map_err(Error::open(directory))?;
@@ -122,6 +154,13 @@ impl SledStore {
         }
         let whole = value.len() == length && crc32c::crc32c(&value) == crc;
         Ok(whole.then_some(value))
+    }
+
+    /// How many syncs the database itself remembers.
+    fn syncs(&self) -> Result<u64> {
+        let Some(stored) = self.guarded(|| self.tree.get([STAMP]))? else { return Ok(0) };
+        let bytes = <[u8; 8]>::try_from(stored.as_ref()).map_err(|_| self.damaged(b"syncs"))?;
+        Ok(u64::from_le_bytes(bytes))
     }
 
     fn damaged(&self, key: &[u8]) -> Error {
@@ -215,6 +254,7 @@ impl Store for SledStore {
     }
 
     fn write(&self, batch: WriteBatch) -> Result<()> {
+        let bytes = batch.bytes();
         let changes = batch.into_changes();
         for (key, value) in &changes {
             within(key.len(), KEY_BYTES_MAX)?;
@@ -232,12 +272,23 @@ impl Store for SledStore {
                 }
             }
         }
-        self.guarded(|| self.tree.apply_batch(batch))
+        self.guarded(|| self.tree.apply_batch(batch))?;
+        if self.unsynced.fetch_add(bytes, Ordering::Relaxed) + bytes > UNSYNCED_BYTES_MAX {
+            self.sync()?;
+        }
+        Ok(())
     }
 
     fn sync(&self) -> Result<()> {
+        let mut stamp = self.stamp.as_ref().map(|it| it.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(stamp) = &mut stamp {
+            let syncs = stamp.next();
+            self.guarded(|| self.tree.insert([STAMP], &syncs.to_le_bytes()))?;
+        }
+        self.unsynced.store(0, Ordering::Relaxed);
         self.guarded(|| self.tree.flush())?;
-        self.file.sync_data().map_err(Error::io(format!("sync {}", self.path.display())))
+        self.file.sync_data().map_err(Error::io(format!("sync {}", self.path.display())))?;
+        stamp.map_or(Ok(()), |stamp| stamp.note())
     }
 }
 

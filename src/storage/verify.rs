@@ -92,11 +92,11 @@ pub fn verify_with(path: &Path, raw: &[&[u8]]) -> Result<VerifyReport> {
         Err(error) => return Err(error),
     }
     let hard = report.hard_state(path)?;
-    if let Some(log) = report.database(path, "log")? {
+    if let Some(log) = report.database(path, "log", false)? {
         let found = read_groups(&log, &hard)?;
         report.log(&hard, found);
     }
-    if let Some(state) = report.database(path, "state")? {
+    if let Some(state) = report.database(path, "state", true)? {
         report.state(&state, raw);
     }
     report.ok = report.problems.is_empty();
@@ -132,13 +132,17 @@ impl VerifyReport {
         Ok(HardRecord::default())
     }
 
-    fn database(&mut self, path: &Path, name: &str) -> Result<Option<SledStore>> {
+    fn database(&mut self, path: &Path, name: &str, stamped: bool) -> Result<Option<SledStore>> {
         let at = path.join(name);
         if !at.exists() {
             self.add(name, &"the database is missing");
             return Ok(None);
         }
-        match SledStore::open(&at, STATE_CACHE_BYTES) {
+        let opened = match stamped {
+            true => SledStore::open_stamped(&at, STATE_CACHE_BYTES),
+            false => SledStore::open(&at, STATE_CACHE_BYTES),
+        };
+        match opened {
             Ok(store) => Ok(Some(store)),
             Err(error @ Error::Locked { .. }) => Err(error),
             Err(error) => {

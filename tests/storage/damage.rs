@@ -1,11 +1,16 @@
 //! Bits flip, sectors turn to zeros, files lose their end. What is served afterwards is what was written, or it is
 //! an error.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use everstep::storage::{Log, LogEntry, MemoryHardState, MemoryStore, Recovered};
+use everstep::storage::{
+    Direction, Log, LogEntry, MemoryHardState, MemoryStore, Recovered, SledStore, Store, WriteBatch,
+    encode_record,
+};
 
 use crate::support::{copy_dir, open_dir, options, plain, try_open_dir, wait};
 
@@ -126,6 +131,59 @@ fn a_file_without_its_end_is_never_served() {
     damage_everywhere(Damage::Truncate);
 }
 
+/// The state: many values over many syncs, some replaced. What is read after damage is all of it or an error.
+fn damage_state(damage: Damage) {
+    let home = tempfile::tempdir().unwrap();
+    let sound = home.path().join("sound");
+    let mut expected = BTreeMap::new();
+    let store = SledStore::open_stamped(&sound, 1 << 22).unwrap();
+    for round in 0..300_u32 {
+        let mut batch = WriteBatch::new();
+        for number in 0..5 {
+            let key = (round * 7 + number * 31) % 211;
+            let value = round.to_le_bytes().repeat(50 + (key as usize * 13) % 900);
+            batch.put(key.to_be_bytes(), value.clone());
+            expected.insert(key.to_be_bytes().to_vec(), value);
+        }
+        store.write(batch).unwrap();
+        store.sync().unwrap();
+    }
+    drop(store);
+    let all =
+        |store: &SledStore| store.scan(Bound::Unbounded, Bound::Unbounded, Direction::Forward, usize::MAX);
+    let (cases, mut seed) = (setting("EVERSTEP_DAMAGE_CASES", CASES), setting("EVERSTEP_DAMAGE_SEED", 42));
+    let (mut seen, mut silent) = (0, Vec::new());
+    for again in [false, true] {
+        let used = used(&sound.join("db"));
+        for case in 0..cases {
+            let broken = home.path().join("broken");
+            copy_dir(&sound, &broken);
+            inflict(&broken.join("db"), damage, used, &mut seed);
+            match SledStore::open_stamped(&broken, 1 << 22).and_then(|store| all(&store)) {
+                Ok(pairs)
+                    if pairs.iter().eq(expected
+                        .iter()
+                        .map(|(a, b)| (a.clone(), b.clone()))
+                        .collect::<Vec<_>>()
+                        .iter()) => {}
+                Ok(pairs) => silent.push((again, case, pairs.len())),
+                Err(_) => seen += 1,
+            }
+            fs::remove_dir_all(&broken).unwrap();
+        }
+        drop(SledStore::open_stamped(&sound, 1 << 22).unwrap());
+    }
+    assert!(silent.is_empty(), "{damage:?}: served something else in {silent:?}");
+    assert!(seen > cases / 2, "only {seen} damages were seen: the test misses its aim");
+}
+
+#[test]
+fn a_damaged_state_is_never_served() {
+    damage_state(Damage::Flip);
+    damage_state(Damage::Zeros);
+    damage_state(Damage::Truncate);
+}
+
 #[test]
 fn a_missing_log_or_a_missing_hard_state_is_a_loss() {
     for missing in ["log", "hard-state"] {
@@ -165,7 +223,6 @@ fn key(index: u64) -> Vec<u8> {
 
 #[test]
 fn a_hole_a_swap_and_a_wrong_byte_are_told_with_their_place() {
-    use everstep::storage::{Store, WriteBatch};
     let hole = reopened(|store, _| {
         let mut batch = WriteBatch::new();
         batch.delete(key(7));
@@ -198,7 +255,6 @@ fn a_hole_a_swap_and_a_wrong_byte_are_told_with_their_place() {
 
 #[test]
 fn a_record_from_an_earlier_life_breaks_the_chain() {
-    use everstep::storage::{Store, WriteBatch, encode_record};
     let recovered = reopened(|store, _| {
         let mut batch = WriteBatch::new();
         batch.put(key(6), encode_record(1, &plain(6), 12345).0);
@@ -209,7 +265,6 @@ fn a_record_from_an_earlier_life_breaks_the_chain() {
 
 #[test]
 fn an_end_that_nobody_was_told_about_is_cut() {
-    use everstep::storage::{Store, WriteBatch, encode_record};
     let recovered = reopened(|store, _| {
         let mut batch = WriteBatch::new();
         batch.put(key(21), encode_record(1, &plain(21), 0).0);

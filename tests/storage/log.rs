@@ -15,6 +15,18 @@ fn in_memory() -> (MemoryStore, Log) {
     (store, log)
 }
 
+/// Keeps the writer busy with a callback until what is returned is dropped.
+fn hold(log: &Log) -> mpsc::Sender<()> {
+    let (release, released) = mpsc::channel();
+    let (enter, entered) = mpsc::channel();
+    log.sync(Box::new(move |_| {
+        enter.send(()).unwrap();
+        assert!(released.recv().is_err(), "the sender is dropped");
+    }));
+    entered.recv().unwrap();
+    release
+}
+
 #[test]
 fn what_was_appended_is_there_after_a_restart() {
     let home = tempfile::tempdir().unwrap();
@@ -48,15 +60,14 @@ fn what_was_appended_is_there_after_a_restart() {
 #[test]
 fn entries_can_be_read_before_they_are_durable() {
     let (store, log) = in_memory();
-    let (sender, receiver) = mpsc::channel::<()>();
-    log.sync(Box::new(move |_| assert!(receiver.recv().is_err())));
+    let held = hold(&log);
     log.append(0, vec![entry(1, 1, b"a"), entry(2, 1, b"b")], Box::new(|_| {}));
     assert_eq!(log.read(0, 1..9).unwrap(), [entry(1, 1, b"a"), entry(2, 1, b"b")]);
     log.truncate_after(0, Some(1), Box::new(|_| {}));
     log.append(0, vec![entry(2, 2, b"c")], Box::new(|_| {}));
     assert_eq!(log.read(0, 1..9).unwrap(), [entry(1, 1, b"a"), entry(2, 2, b"c")]);
     assert!(store.keys().is_empty(), "the writer still waits");
-    drop(sender);
+    drop(held);
     wait(|done| log.sync(done)).unwrap();
     assert_eq!(log.read(0, 1..9).unwrap(), [entry(1, 1, b"a"), entry(2, 2, b"c")]);
     assert_eq!(store.keys().len(), 2);
@@ -88,12 +99,11 @@ fn answers_come_in_the_order_of_the_questions() {
 #[test]
 fn one_sync_serves_many_groups() {
     let (store, log) = in_memory();
-    let (sender, receiver) = mpsc::channel::<()>();
-    log.sync(Box::new(move |_| assert!(receiver.recv().is_err())));
+    let held = hold(&log);
     for group in 0..50 {
         log.append(group, vec![plain(1)], Box::new(|outcome| outcome.unwrap()));
     }
-    drop(sender);
+    drop(held);
     wait(|done| log.sync(done)).unwrap();
     assert!(store.operations() <= 8, "{} writes and syncs for 52 operations", store.operations());
 }

@@ -7,10 +7,15 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use everstep::storage::LogEntry;
+
 use crate::support::{open_dir, plain, wait};
 
 /// Set for the child: where to work.
 const CHILD_DIR: &str = "EVERSTEP_POWERLOSS_DIR";
+
+/// Set for the child: how many times larger its entries are.
+const CHILD_FACTOR: &str = "EVERSTEP_POWERLOSS_FACTOR";
 
 /// So many acknowledgements before the power fails.
 const ACKNOWLEDGED_MIN: usize = 300;
@@ -28,12 +33,19 @@ fn library(home: &Path) -> PathBuf {
     target
 }
 
-fn spawn(test: &str, home: &Path) -> Child {
+/// An entry of the child.
+fn sized(index: u64, factor: usize) -> LogEntry {
+    let plain = plain(index);
+    LogEntry { bytes: plain.bytes.repeat(factor).into(), ..plain }
+}
+
+fn spawn(test: &str, home: &Path, factor: usize) -> Child {
     let dir = home.join("dir");
     std::fs::create_dir_all(&dir).unwrap();
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(CHILD_DIR, &dir)
+        .env(CHILD_FACTOR, factor.to_string())
         .env("LD_PRELOAD", library(home))
         .env("POWERLOSS_DIR", &dir)
         .env("POWERLOSS_COPY", home.join("copy"))
@@ -67,6 +79,7 @@ fn acknowledge(number: u64) {
 #[test]
 fn child_that_appends() {
     let Ok(dir) = std::env::var(CHILD_DIR) else { return };
+    let factor = std::env::var(CHILD_FACTOR).unwrap().parse().unwrap();
     let (log, _) = open_dir(Path::new(&dir));
     wait(|done| log.save_vote(1, b"the vote".to_vec(), done)).unwrap();
     for index in 1.. {
@@ -74,7 +87,7 @@ fn child_that_appends() {
             outcome.unwrap();
             acknowledge(index);
         });
-        log.append(1, vec![plain(index)], done);
+        log.append(1, vec![sized(index, factor)], done);
         if index % 4 == 0 {
             wait(|done| log.sync(done)).unwrap();
         }
@@ -97,10 +110,11 @@ fn child_that_trusts_sled() {
     }
 }
 
-#[test]
-fn every_acknowledged_entry_survives_a_power_cut() {
+/// Cuts the power, opens what is left and counts.
+fn power_fails(factor: usize) {
     let home = tempfile::tempdir().unwrap();
-    let acknowledged = numbers_until_the_power_fails(spawn("powerloss::child_that_appends", home.path()));
+    let child = spawn("powerloss::child_that_appends", home.path(), factor);
+    let acknowledged = numbers_until_the_power_fails(child);
     assert!(acknowledged.len() >= ACKNOWLEDGED_MIN, "the child gave up after {}", acknowledged.len());
     let last = *acknowledged.last().unwrap();
 
@@ -111,15 +125,27 @@ fn every_acknowledged_entry_survives_a_power_cut() {
     let first = bounds.purged_index.unwrap_or(0) + 1;
     assert!(first <= last.saturating_sub(80), "the purge has gone too far: {first}");
     let entries = log.read(1, 0..u64::MAX).unwrap();
-    let expected: Vec<_> = (first..=last).map(plain).collect();
+    let expected: Vec<_> = (first..=last).map(|index| sized(index, factor)).collect();
     assert!(entries.starts_with(&expected), "{} of {} entries survived", entries.len(), expected.len());
+}
+
+#[test]
+fn every_acknowledged_entry_survives_a_power_cut() {
+    power_fails(1);
+}
+
+/// Large entries are kept in pieces, and many segments are written, emptied and used again.
+#[test]
+fn every_large_acknowledged_entry_survives_a_power_cut() {
+    power_fails(100);
 }
 
 /// The model has teeth: without the sync that storage adds, it finds the loss.
 #[test]
 fn sled_alone_loses_what_it_flushed() {
     let home = tempfile::tempdir().unwrap();
-    let acknowledged = numbers_until_the_power_fails(spawn("powerloss::child_that_trusts_sled", home.path()));
+    let acknowledged =
+        numbers_until_the_power_fails(spawn("powerloss::child_that_trusts_sled", home.path(), 1));
     assert!(acknowledged.len() >= ACKNOWLEDGED_MIN);
     let copy = home.path().join("copy");
     std::fs::create_dir_all(&copy).unwrap();

@@ -1,9 +1,8 @@
 //! The headers that change what a request means.
 
-use axum::http::HeaderMap;
 use axum::http::header::{HeaderName, IF_MATCH};
+use axum::http::{HeaderMap, StatusCode};
 
-use crate::actors::Error;
 use crate::api::problem::Problem;
 
 use super::query::whole;
@@ -33,9 +32,8 @@ pub(in crate::api) fn if_match(headers: &HeaderMap) -> Result<Option<u32>, Probl
     let inner = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     let version = inner.and_then(whole).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
     version.map(Some).ok_or_else(|| {
-        let problem: Problem = Error::VersionConflict { current: 0 }.into();
-        let detail = "If-Match holds no ETag of a workflow; those look like \"3\"".to_owned();
-        Problem { detail, parameter: Some("If-Match".to_owned()), ..problem }
+        let detail = "If-Match holds no ETag of a workflow; those look like \"3\"";
+        Problem::new(StatusCode::PRECONDITION_FAILED, "version_conflict", detail).named("If-Match")
     })
 }
 
@@ -82,7 +80,7 @@ mod tests {
         assert_eq!(key(b"order-7").unwrap().as_deref(), Some("order-7"));
         assert!(key(&[b'x'; 255]).is_ok());
         for bad in [&b""[..], b"a b", "ä".as_bytes(), &[b'x'; 256]] {
-            assert_eq!(key(bad).unwrap_err().parameter.unwrap().to_lowercase(), "idempotency-key");
+            assert_eq!(key(bad).unwrap_err().parameter.as_deref().unwrap().to_lowercase(), "idempotency-key");
         }
     }
 

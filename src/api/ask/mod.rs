@@ -10,10 +10,13 @@ mod query;
 mod submission;
 mod time;
 
-pub(super) use body::Body;
+pub(super) use body::{Body, json};
 pub(super) use cursor::Cursor;
-pub(super) use headers::{etag, idempotency_key, if_match, last_event_id};
-pub(super) use id::{ExecutionPath, WorkflowPath};
+pub(super) use headers::{check_key, etag, idempotency_key, if_match, last_event_id};
+pub(super) use id::{ExecutionPath, WorkflowPath, uuid};
 pub(super) use query::{Query, whole};
-pub(super) use submission::{EXECUTION_FILTERS, Wish, action_reason, execution_list, retry_from, submission};
+pub(super) use submission::{
+    EXECUTION_FILTERS, Wish, action_reason, check_labels, check_reason, execution_list, input, retry_from,
+    submission,
+};
 pub(super) use time::wait;

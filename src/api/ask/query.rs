@@ -79,7 +79,7 @@ fn unknown(name: &str, known: &[&'static str]) -> Problem {
         (None, []) => format!("there is no parameter {shown:?}; this path takes none"),
         (None, _) => format!("there is no parameter {shown:?}; this path takes {}", known.join(", ")),
     };
-    Problem { code: "unknown_parameter".into(), ..Problem::parameter(&shown, detail) }
+    Problem::parameter(&shown, detail).coded("unknown_parameter")
 }
 
 #[cfg(test)]

@@ -39,7 +39,8 @@ pub(in crate::api) fn submission(fields: Fields, named: bool) -> Result<Wish, Pr
     Ok(Wish { what, input, labels })
 }
 
-fn input(value: Option<Value>) -> Result<Payload, Problem> {
+/// An input, null if there is none. Errors: it is too large.
+pub(in crate::api) fn input(value: Option<Value>) -> Result<Payload, Problem> {
     let payload = value.as_ref().map_or_else(Payload::null, Payload::from_value);
     if payload.len() > PAYLOAD_BYTES_MAX {
         let detail = format!("the input has {} bytes; it may have {PAYLOAD_BYTES_MAX}", payload.len());
@@ -66,10 +67,7 @@ fn what(fields: &mut Fields) -> Result<What, Problem> {
         }
         (None, Some(text)) => match uuid(&text) {
             Some(id) => Ok(What::Workflow { id: WorkflowId::from_uuid(id), version }),
-            None => {
-                let problem = Problem::no_such("workflow", "workflow_not_found", &text);
-                Err(Problem { pointer: Some("/workflow_id".to_owned()), ..problem })
-            }
+            None => Err(Problem::no_such("workflow", "workflow_not_found", &text).at("/workflow_id")),
         },
         (None, None) => {
             Err(Problem::field("missing_field", "", "say what to run: definition or workflow_id"))

@@ -7,6 +7,8 @@ mod stream;
 mod submit;
 mod workflows;
 
+pub(super) use operations::ready;
+
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Request};
 use axum::http::header::{CONTENT_TYPE, HeaderValue};

@@ -8,8 +8,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::{NoQuery, REPLAYED, header, json, page};
-use crate::actors::{Error, PutWorkflow};
+use crate::actors::PutWorkflow;
 use crate::api::ask::{self, Body, Cursor, Query, WorkflowPath};
+use crate::api::calls;
 use crate::api::docs::{problems, schema};
 use crate::api::front::{Front, Who};
 use crate::api::problem::{Problem, write_finding};
@@ -90,7 +91,7 @@ pub(super) async fn get(
     let positive = |text: &str| ask::whole(text).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
     let wanted = query.parsed("version", "a whole number from 1 on", positive)?;
     let workflow = front.handle.workflow(&caller, id).await?;
-    let version = version_of(&workflow, wanted)?;
+    let version = calls::version_of(&workflow, wanted)?;
     Ok(answer(StatusCode::OK, &workflow, version))
 }
 
@@ -154,14 +155,12 @@ pub(super) async fn versions(
     let query = Query::parse(query.as_deref(), &["cursor", "limit"])?;
     let limit = query.limit(PAGE_MAX)?;
     let before = match query.one("cursor")?.map(Cursor::parse).transpose()? {
-        None => u32::MAX,
-        Some(Cursor::Version(version)) => version,
+        None => None,
+        Some(Cursor::Version(version)) => Some(version),
         Some(_) => return Err(Problem::parameter("cursor", "this is a cursor of another list")),
     };
     let workflow = front.handle.workflow(&caller, id).await?;
-    let older = workflow.versions.iter().rev().filter(|version| version.version < before);
-    let items: Vec<&WorkflowVersion> = older.take(limit).collect();
-    let next = items.last().filter(|last| last.version > 1).map(|last| Cursor::Version(last.version));
+    let (items, next) = calls::versions_page(&workflow, before, limit);
     Ok(page(items, next, write_version))
 }
 
@@ -184,12 +183,6 @@ pub(super) async fn validate(
     object.list("errors", &findings, write_finding);
     object.end();
     Ok(json(StatusCode::OK, out))
-}
-
-fn version_of(workflow: &Workflow, wanted: Option<u32>) -> Result<&WorkflowVersion, Error> {
-    let Some(version) = wanted else { return Ok(workflow.latest()) };
-    let found = workflow.versions.iter().find(|it| it.version == version);
-    found.ok_or(Error::VersionNotFound { id: workflow.id, version, latest: workflow.latest().version })
 }
 
 fn answer(status: StatusCode, workflow: &Arc<Workflow>, version: &WorkflowVersion) -> Response {

@@ -12,7 +12,7 @@ mod write;
 
 pub(super) use execution::{Detail, current_steps, step_id, write_execution};
 pub(super) use history::{event_type, payload_bytes, write_event};
-pub(super) use log::{Log, step_words, write_line};
+pub(super) use log::{Line, Log, step_words, write_line};
 pub(super) use reason::write_explanation;
 pub(super) use workflow::{write_version, write_workflow, write_workflow_line};
 pub(super) use write::{Object, write_list, write_text};

@@ -8,7 +8,6 @@ use futures_util::StreamExt;
 use super::super::args::Globals;
 use super::super::connect;
 use super::super::failure::{Exit, Failure};
-use super::super::logging;
 use super::super::node::{self, Node, Overrides, Settings};
 use super::super::output;
 use super::super::stop::Stop;
@@ -29,10 +28,13 @@ pub(in crate::cli) struct Embedded {
 impl Embedded {
     /// Starts the node and waits until it is ready to work.
     pub(in crate::cli) async fn start(globals: &Globals, data_dir: &Path) -> Result<Self, Failure> {
-        let overrides =
-            Overrides { listen: Some("127.0.0.1:0".to_owned()), data_dir: Some(data_dir.to_owned()), insecure: false };
+        let overrides = Overrides {
+            listen: Some("127.0.0.1:0".to_owned()),
+            data_dir: Some(data_dir.to_owned()),
+            insecure: false,
+        };
         let settings = Settings::dev(std::env::vars(), overrides).map_err(node::Error::from)?;
-        logging::start(&settings.log.level, &settings.log.format)?;
+        node::log_to_stderr(&settings.log.level, settings.log.format == "json");
         let node = Node::start(settings).await?;
         tokio::select! {
             () = node.ready() => {}

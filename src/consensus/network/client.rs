@@ -20,6 +20,9 @@ use super::{Address, Chunks, Request, Response, SnapshotHead, Transport};
 
 type Failed = RPCError<Types>;
 
+/// How long one chunk of a snapshot may take. A peer that hangs must not hold checkpoints back for long.
+const CHUNK_DEADLINE: Duration = Duration::from_secs(3);
+
 /// Makes the clients of one group.
 pub(in crate::consensus) struct Factory {
     pub(in crate::consensus) node: u64,
@@ -129,13 +132,13 @@ impl RaftNetworkV2<Types> for Client {
         option: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
         let head = SnapshotHead { vote, meta: snapshot.meta };
-        let sending = self.transport.snapshot(&self.to, head, chunks(snapshot.snapshot), option.hard_ttl());
+        let sending = self.transport.snapshot(&self.to, head, chunks(snapshot.snapshot), CHUNK_DEADLINE);
         let answer = tokio::select! {
             biased;
             closed = cancel => return Err(closed.into()),
-            answer = sending => answer,
+            answer = tokio::time::timeout(option.hard_ttl(), sending) => answer,
         };
-        match self.answer(Ok(answer), RPCTypes::InstallSnapshot, option.hard_ttl())? {
+        match self.answer(answer, RPCTypes::InstallSnapshot, option.hard_ttl())? {
             Answered::Snapshot(response) => Ok(response),
             other => Err(misplaced(&other).into()),
         }

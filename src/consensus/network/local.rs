@@ -63,7 +63,7 @@ impl LocalNetwork {
         self.state().cut.clear();
     }
 
-    /// How many snapshots have arrived.
+    /// How many snapshots have arrived, including those that were not wanted.
     #[must_use]
     pub fn snapshots(&self) -> u64 {
         self.state().snapshots
@@ -73,9 +73,14 @@ impl LocalNetwork {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn route(&self, from: u64, to: u64) -> Option<Receiver> {
+    /// The other end; `None` if the way is cut.
+    fn route(&self, from: u64, to: u64) -> Result<Option<Receiver>, Unanswered> {
         let state = self.state();
-        if state.cut.contains(&(from, to)) { None } else { state.nodes.get(&to).cloned() }
+        if state.cut.contains(&(from, to)) {
+            return Ok(None);
+        }
+        let nobody = || Unanswered::Unreachable(format!("nobody listens at node {to}"));
+        state.nodes.get(&to).cloned().map(Some).ok_or_else(nobody)
     }
 }
 
@@ -85,9 +90,9 @@ struct Wire {
 }
 
 impl Wire {
-    /// The other end, or nothing for as long as the caller waits: a lost message is not answered.
+    /// The other end. A lost message is not answered for as long as the caller waits.
     async fn receiver(&self, to: u64, deadline: Duration) -> Result<Receiver, Unanswered> {
-        if let Some(receiver) = self.network.route(self.from, to) {
+        if let Some(receiver) = self.network.route(self.from, to)? {
             return Ok(receiver);
         }
         tokio::time::sleep(deadline).await;
@@ -132,8 +137,8 @@ impl Transport for Wire {
                 SnapshotHead::decode(&head.encode()).map_err(|error| Unanswered::Lost(error.to_string()))?;
             let chunks: Vec<Vec<u8>> =
                 chunks.collect::<Result<_, _>>().map_err(|error| Unanswered::Lost(error.to_string()))?;
-            let response = receiver.install(to.group, head, Box::new(chunks.into_iter())).await?;
             self.network.state().snapshots += 1;
+            let response = receiver.install(to.group, head, Box::new(chunks.into_iter())).await?;
             self.back(to.node, &response)
         })
     }

@@ -25,6 +25,11 @@ fn handling(draft: &Draft<'_>, index: StepIndex, fault: &Fault) -> Handling {
     let spec = draft.step_spec(index);
     match (spec.on_error, spec.on_timeout) {
         (_, OnTimeout::Continue) if fault.code == codes::TIMEOUT => Handling::Continue,
+        // Another jump has passed over the target, and what comes after it may have begun. A failure
+        // that nobody can take care of any more has to be seen.
+        (OnError::Goto(target), _) if draft.step(target).skipped == Some(SkipReason::Bypassed) => {
+            Handling::Unhandled
+        }
         (OnError::Goto(target), _) => Handling::Goto(target),
         (OnError::Continue, _) => Handling::Continue,
         (OnError::Fail, _) => Handling::Unhandled,
@@ -32,12 +37,15 @@ fn handling(draft: &Draft<'_>, index: StepIndex, fault: &Fault) -> Handling {
 }
 
 /// A jump from a failed step skips what would have come after it, but not the target and what comes
-/// after that.
+/// after that. Nor a step that catches: it stands by for others, and skips itself when there is nothing
+/// left to catch.
 fn bypass(draft: &mut Draft<'_>, failed: StepIndex, target: StepIndex) {
     let mut passed = draft.descendants(failed);
     let kept = draft.descendants(target);
     passed.retain(|step| {
-        *step != target && !kept.contains(step) && draft.step(*step).status == StepStatus::Pending
+        let wanted = *step == target || kept.contains(step);
+        let stands_by = !draft.step_spec(*step).catches.is_empty();
+        !wanted && !stands_by && draft.step(*step).status == StepStatus::Pending
     });
     for step in passed {
         draft.push(Event::StepSkipped { step: StepKey::plain(step), reason: SkipReason::Bypassed });

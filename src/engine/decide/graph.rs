@@ -11,26 +11,25 @@ use crate::model::StepIndex;
 
 /// For each step, the steps that need it.
 pub(super) struct Dependents {
-    /// Where the dependents of each step end in `steps`; those of the first begin at 0.
-    ends: Vec<u32>,
+    /// Where the dependents of each step begin in `steps`; they end where those of the next one begin.
+    begins: Vec<u32>,
     steps: Vec<StepIndex>,
 }
 
 impl Dependents {
     pub(super) fn new(spec: &Spec) -> Self {
-        let mut ends = vec![0_u32; spec.steps.len()];
+        let count = u16::try_from(spec.steps.len()).expect("a definition has at most STEPS_MAX steps");
+        let mut places = vec![0_u32; spec.steps.len()];
         for need in spec.steps.iter().flat_map(|step| &step.needs) {
-            ends[need.usize()] += 1;
+            places[need.usize()] += 1;
         }
         let mut total = 0;
-        for end in &mut ends {
-            total += *end;
-            *end = total;
+        for place in &mut places {
+            total += *place;
+            *place = total;
         }
-        // Filled from the back, each end walks down to its beginning, which is the end before it.
+        // Each place is an end now. Filled from the back, it walks down to the beginning.
         let mut steps = vec![StepIndex(0); total as usize];
-        let mut places = ends.clone();
-        let count = u16::try_from(spec.steps.len()).expect("a definition has at most STEPS_MAX steps");
         for index in (0..count).map(StepIndex).rev() {
             for need in &spec.steps[index.usize()].needs {
                 let place = &mut places[need.usize()];
@@ -38,13 +37,14 @@ impl Dependents {
                 steps[*place as usize] = index;
             }
         }
-        Self { ends, steps }
+        Self { begins: places, steps }
     }
 
     /// The steps that need this one, in the definition's order.
     pub(super) fn of(&self, index: StepIndex) -> &[StepIndex] {
-        let begin = index.usize().checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.steps[begin as usize..self.ends[index.usize()] as usize]
+        let begin = self.begins[index.usize()] as usize;
+        let end = self.begins.get(index.usize() + 1).map_or(self.steps.len(), |end| *end as usize);
+        &self.steps[begin..end]
     }
 
     /// Everything that comes after a step, itself not among it.

@@ -1,7 +1,7 @@
 //! Turning wishes into facts.
 //!
 //! A decision works on a [`Draft`]: a copy of the execution and the list of facts decided so far. Each
-//! fact is folded into the copy at once, by the same [`crate::evolve`] that every replica uses, so the
+//! fact is folded into the copy at once, by the same [`crate::evolve()`] that every replica uses, so the
 //! next rule sees the world as it will be. When the wish itself is dealt with, [`advance`] looks at the
 //! steps that may move because of it, until nothing moves. All facts of one decision are
 //! committed together, or not at all.

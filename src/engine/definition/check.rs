@@ -113,6 +113,19 @@ impl<'n> Cursor<'n> {
         self.node.entries().iter().map(|entry| (entry.key.as_str(), self.to(&entry.key, &entry.value)))
     }
 
+    /// The first string in it that a test accepts. Depth is bounded by the readers.
+    pub(super) fn find(&self, accepts: &dyn Fn(&str) -> bool) -> Option<Self> {
+        match &self.node.kind {
+            Kind::Text(text) => accepts(text).then(|| self.clone()),
+            Kind::List(items) => {
+                let mut items = items.iter().enumerate();
+                items.find_map(|(at, item)| self.to(&at.to_string(), item).find(accepts))
+            }
+            Kind::Map(_) => self.fields().find_map(|(_, field)| field.find(accepts)),
+            Kind::Null | Kind::Bool(_) | Kind::Number(_) => None,
+        }
+    }
+
     fn to(&self, key: &str, node: &'n Node) -> Self {
         let token = key.replace('~', "~0").replace('/', "~1");
         Self { node, pointer: format!("{}/{token}", self.pointer) }
@@ -222,7 +235,7 @@ impl<'n> Cursor<'n> {
             Ok(millis) => Some(millis),
             Err(why) => {
                 let shown = self.node.value();
-                findings.add(self, "duration", format!("{shown} is wrong: a length of time {why}"));
+                findings.add(self, "duration", format!("{shown} {why}"));
                 None
             }
         }

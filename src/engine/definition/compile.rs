@@ -74,11 +74,11 @@ pub(super) fn compile(
     if name.is_none() {
         findings.add(&root, "missing", "a definition needs a `name`");
     }
-    let Some(list) = root.field("steps") else {
+    let list = root.field("steps");
+    if list.is_none() {
         findings.add(&root, "missing", "a definition needs `steps`");
-        return None;
-    };
-    let outline = Outline::read(&list, findings);
+    }
+    let outline = Outline::read(list.as_ref(), findings);
     let names = Names::new(outline.ids.iter().map(String::as_str));
     let compiler = Compiler { outline: &outline, names, catalogue };
     let steps = compiler.steps(findings);
@@ -182,6 +182,7 @@ impl Compiler<'_> {
             });
         }
         let mut steps = steps.filter(|steps| !steps.is_empty())?;
+        assert_eq!(steps.len(), self.outline.ids.len(), "a step keeps its position");
         self.catch(&mut steps, findings);
         Some(steps)
     }
@@ -317,13 +318,22 @@ impl Compiler<'_> {
             } else {
                 format!("step `{own}` looks at `{id}`, which need not have run by then")
             };
-            let hint = if step == index || graph.is_before(index, step) {
+            let hint = if step == index {
+                "what it gives is known in its `output`, and to the steps after it".to_owned()
+            } else if graph.is_before(index, step) {
                 format!("`{own}` runs first; look at a step before it")
             } else {
                 format!("add `{id}` to its `needs`")
             };
-            findings.hinted(at, "not_before", message, hint);
+            let place = at.find(&|text| self.looks_at(text, index, step)).unwrap_or_else(|| at.clone());
+            findings.hinted(&place, "not_before", message, hint);
         }
+    }
+
+    /// Whether a string of the definition looks at a step.
+    fn looks_at(&self, text: &str, own: StepIndex, step: StepIndex) -> bool {
+        let template = Template::compile(&serde_json::Value::from(text), &self.names.reshaping(own));
+        template.is_ok_and(|template| template.steps().any(|it| it == step))
     }
 
     fn on_error(&self, index: StepIndex, at: &Cursor<'_>, findings: &mut Findings) -> Option<OnError> {

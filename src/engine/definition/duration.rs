@@ -3,8 +3,11 @@
 use crate::model::Millis;
 use crate::model::limits::DURATION_MS_MAX;
 
+/// Why a text is no length of time.
+pub(super) const NONE: &str = "is no length of time: write 500ms, 10s, 5m, 2h, 3d or a number of seconds";
+
 /// Reads `500ms`, `10s`, `1.5h`, `5m`, `2h`, `3d`, and a number of seconds in quotes. Errors: what is
-/// wrong, to be put behind the name of the field.
+/// wrong, to be put behind the text.
 pub(super) fn parse(text: &str) -> Result<Millis, String> {
     let text = text.trim();
     let units = [("ms", 1.0), ("s", 1e3), ("m", 6e4), ("h", 3.6e6), ("d", 86.4e6)];
@@ -17,7 +20,7 @@ pub(super) fn parse(text: &str) -> Result<Millis, String> {
     let number: Option<f64> = amount.parse().ok().filter(|_| digits);
     match number {
         Some(number) => from_ms(number * ms),
-        None => Err("is a duration such as 500ms, 10s, 5m, 2h or 3d, or a number of seconds".to_owned()),
+        None => Err(NONE.to_owned()),
     }
 }
 
@@ -30,10 +33,10 @@ pub(super) fn from_seconds(seconds: f64) -> Result<Millis, String> {
 #[expect(clippy::cast_precision_loss, reason = "the limit is far below 53 bits")]
 fn from_ms(ms: f64) -> Result<Millis, String> {
     if ms.is_nan() || ms < 0.0 {
-        return Err("is not negative".to_owned());
+        return Err("is negative".to_owned());
     }
     if ms > DURATION_MS_MAX as f64 {
-        return Err(format!("is at most {}", Millis(DURATION_MS_MAX)));
+        return Err(format!("is longer than {}", Millis(DURATION_MS_MAX)));
     }
     Ok(Millis(ms.round() as u64))
 }

@@ -14,6 +14,10 @@ pub(super) struct Graph {
 impl Graph {
     /// Orders the steps. Errors: a cycle, each step of it needing the next, the last the first.
     pub(super) fn new(needs: Vec<Vec<StepIndex>>) -> Result<Self, Vec<StepIndex>> {
+        assert!(
+            needs.iter().flatten().all(|need| need.usize() < needs.len()),
+            "a need is a step of the definition"
+        );
         let mut missing: Vec<usize> = needs.iter().map(Vec::len).collect();
         let mut dependents = vec![Vec::new(); needs.len()];
         for (step, wanted) in needs.iter().enumerate() {

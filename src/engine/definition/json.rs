@@ -2,9 +2,6 @@
 
 use super::node::{Builder, Kind, Malformed, Node, Place};
 
-/// How a message begins that trying YAML would not change.
-pub(super) const FINAL: &str = "the key";
-
 /// Reads a JSON text.
 pub(super) fn read(text: &str) -> Result<Node, Malformed> {
     let mut reader = Reader { text, position: 0, line: 1, line_start: 0, columns: (0, 0) };

@@ -30,6 +30,7 @@
 mod check;
 mod compile;
 mod duration;
+mod expansion;
 mod finding;
 mod graph;
 mod json;

@@ -52,8 +52,7 @@ pub(super) struct Malformed {
 }
 
 impl Node {
-    /// Reads JSON or YAML. A text that begins like JSON is read as JSON first; what fails as both is
-    /// reported as JSON.
+    /// Reads JSON or YAML. What begins with a bracket, or with a brace and a quote, is JSON.
     pub(super) fn read(text: &str) -> Result<Self, Malformed> {
         let start = Place { line: 1, column: 1 };
         if text.len() > DEFINITION_BYTES_MAX {
@@ -64,13 +63,11 @@ impl Node {
         if text.trim().is_empty() {
             return Err(Malformed { place: start, message: "the text is empty".to_owned() });
         }
-        if !text.trim_start().starts_with(['{', '[']) {
-            return yaml::read(text);
-        }
-        json::read(text).or_else(|malformed| {
-            let flow = text.len() <= FLOW_BYTES_MAX && !malformed.message.starts_with(json::FINAL);
-            if flow { yaml::read(text).map_err(|_| malformed) } else { Err(malformed) }
-        })
+        let json = match text.trim_start().strip_prefix('{') {
+            Some(rest) => rest.trim_start().starts_with(['"', '}']) || rest.trim().is_empty(),
+            None => text.trim_start().starts_with('['),
+        };
+        if json { json::read(text) } else { yaml::read(text) }
     }
 
     /// The place of a byte of a string, where that can be told; otherwise its beginning.
@@ -174,9 +171,6 @@ impl Node {
         }
     }
 }
-
-/// A YAML flow document this large is JSON with a mistake; reading it twice helps nobody.
-const FLOW_BYTES_MAX: usize = 64 << 10;
 
 fn quoted(text: &str) -> Value {
     Value::from(text)
@@ -283,7 +277,7 @@ fn unique(entries: &[Entry]) -> Result<(), Malformed> {
     sorted.sort_by(|left, right| left.key.cmp(&right.key));
     let twice = sorted.windows(2).find(|pair| pair[0].key == pair[1].key);
     twice.map_or(Ok(()), |pair| {
-        let message = format!("{} `{}` comes twice in one object", json::FINAL, pair[1].key);
+        let message = format!("the key `{}` comes twice in one object", pair[1].key);
         Err(Malformed { place: pair[1].place, message })
     })
 }

@@ -23,15 +23,17 @@ pub(super) struct Outline<'n> {
 }
 
 impl<'n> Outline<'n> {
-    /// Reads `steps`.
-    pub(super) fn read(list: &Cursor<'n>, findings: &mut Findings) -> Self {
-        let mut steps = list.items(findings);
-        if steps.is_empty() && matches!(list.node.kind, Kind::List(_)) {
-            findings.add(list, "missing", "a definition has at least one step");
-        }
-        if steps.len() > STEPS_MAX {
-            findings.add(list, "limit", format!("a definition has at most {STEPS_MAX} steps"));
-            steps.truncate(STEPS_MAX);
+    /// Reads `steps`, if there are any.
+    pub(super) fn read(list: Option<&Cursor<'n>>, findings: &mut Findings) -> Self {
+        let mut steps = list.map_or_else(Vec::new, |list| list.items(findings));
+        if let Some(list) = list {
+            if steps.is_empty() && matches!(list.node.kind, Kind::List(_)) {
+                findings.add(list, "missing", "a definition has at least one step");
+            }
+            if steps.len() > STEPS_MAX {
+                findings.add(list, "limit", format!("a definition has at most {STEPS_MAX} steps"));
+                steps.truncate(STEPS_MAX);
+            }
         }
         let mut outline =
             Self { steps, ids: Vec::new(), by_id: BTreeMap::new(), catches: Vec::new(), graph: None };

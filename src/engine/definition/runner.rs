@@ -216,7 +216,8 @@ pub(super) fn is_template(at: &Cursor<'_>) -> bool {
     matches!(&at.node.kind, Kind::Text(text) if text.contains("${"))
 }
 
-/// Reads a length of time that a template gave, as `delay` does. Errors: why it is none.
+/// Reads a length of time that a template gave, as `delay` does. Errors: why it is none, to be put behind
+/// the value.
 pub fn duration_of(value: &serde_json::Value) -> Result<crate::model::Millis, String> {
     match value {
         serde_json::Value::String(text) => duration::parse(text),
@@ -224,8 +225,6 @@ pub fn duration_of(value: &serde_json::Value) -> Result<crate::model::Millis, St
         serde_json::Value::Null
         | serde_json::Value::Bool(_)
         | serde_json::Value::Array(_)
-        | serde_json::Value::Object(_) => {
-            Err("is a duration such as 500ms, 10s, 5m, 2h or 3d, or a number of seconds".to_owned())
-        }
+        | serde_json::Value::Object(_) => Err(duration::NONE.to_owned()),
     }
 }

@@ -1,9 +1,22 @@
 //! JSON Schema, compiled once.
 
-use jsonschema::PatternOptions;
+use std::error::Error;
+
+use jsonschema::{PatternOptions, Retrieve, Uri};
 use serde_json::Value;
 
 use crate::model::Payload;
+
+use super::expansion;
+
+/// Refuses to fetch schemas from elsewhere.
+struct Nowhere;
+
+impl Retrieve for Nowhere {
+    fn retrieve(&self, _: &Uri<String>) -> Result<Value, Box<dyn Error + Send + Sync>> {
+        Err("a schema refers only to places inside itself".into())
+    }
+}
 
 /// A compiled JSON Schema.
 #[derive(Debug)]
@@ -15,7 +28,9 @@ impl Schema {
     ///
     /// Errors: where the schema is wrong, as a JSON pointer, and what is wrong there.
     pub fn compile(schema: &Value) -> Result<Self, (String, String)> {
-        let options = jsonschema::options().with_pattern_options(PatternOptions::regex());
+        expansion::check(schema)?;
+        let options =
+            jsonschema::options().with_pattern_options(PatternOptions::regex()).with_retriever(Nowhere);
         let validator = options.build(schema);
         validator.map(Self).map_err(|error| (error.instance_path().to_string(), error.to_string()))
     }

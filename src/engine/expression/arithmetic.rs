@@ -20,7 +20,7 @@ pub(super) fn compute<'a>(
         (Val::Double(l), Val::Double(r)) => doubles(operator, *l, *r)?,
         (Val::Int(l), Val::Double(r)) => doubles(operator, rounded(*l), *r)?,
         (Val::Double(l), Val::Int(r)) => doubles(operator, *l, rounded(*r))?,
-        (Val::Text(l), Val::Text(r)) if operator == Operator::Add => Ok(Val::owned(format!("{l}{r}"))),
+        (Val::Text(l), Val::Text(r)) if operator == Operator::Add => Ok(Val::built(&[&**l, &**r].concat())),
         (Val::List(l), Val::List(r)) if operator == Operator::Add => Ok(joined(l, r)),
         _ => times(operator, left, right)?,
     })

@@ -1,16 +1,15 @@
 //! A tree and a scope to a value, within a budget.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 
 use super::loaded::Loaded;
-use super::names::nearest;
+use super::text::Text;
 use super::tree::{Each, EachKind, Function, Kind, Node, Operator};
 use super::value::{List, Map, Val, compare, equal};
-use super::{LIST_ITEMS_MAX, PATTERN_BYTES_MAX, Stop, arithmetic, functions};
+use super::{LIST_ITEMS_MAX, Stop, arithmetic, functions, pattern};
 use crate::model::limits::PAYLOAD_BYTES_MAX;
 
 /// One evaluation.
@@ -30,7 +29,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Evaluates a node. Errors: what is absent or does not fit together, and an empty budget.
-    pub(super) fn run(&mut self, node: &'a Node) -> Result<Val<'a>, Stop> {
+    pub(super) fn run(&mut self, node: &'a Node) -> Result<Val<'a>, Stop<'a>> {
         self.spend(1)?;
         match &node.kind {
             Kind::Null => Ok(Val::Null),
@@ -40,7 +39,9 @@ impl<'a> Machine<'a> {
             Kind::Text(text) => Ok(Val::text(text)),
             Kind::Root(root) => self.loaded.root(*root),
             Kind::HasRoot(root) => Ok(Val::Bool(self.loaded.has(*root))),
-            Kind::Local(slot) => Ok(self.locals.get(*slot).cloned().unwrap_or(Val::Null)),
+            Kind::Local(slot) => {
+                Ok(self.locals.get(*slot).cloned().expect("the parser numbers variables that are in sight"))
+            }
             Kind::Select(of, field) => self.select(of, field),
             Kind::Has(of, field) => match self.run(of)? {
                 Val::Map(map) => Ok(Val::Bool(map.get(field).is_some())),
@@ -89,19 +90,19 @@ impl<'a> Machine<'a> {
     }
 
     /// A condition. Errors: a value that is no bool, too.
-    pub(super) fn truth(&mut self, node: &'a Node) -> Result<bool, Stop> {
+    pub(super) fn truth(&mut self, node: &'a Node) -> Result<bool, Stop<'a>> {
         match self.run(node)? {
             Val::Bool(bool) => Ok(bool),
             other => Err(self.stop(node, format!("is {}, and a condition is a bool", other.what()))),
         }
     }
 
-    fn spend(&self, units: u64) -> Result<(), Stop> {
+    fn spend(&self, units: u64) -> Result<(), Stop<'a>> {
         self.loaded.spend(units)
     }
 
     /// Whether two values are equal, at the cost of looking at them.
-    fn equal(&self, left: &Val<'_>, right: &Val<'_>) -> Result<bool, Stop> {
+    fn equal(&self, left: &Val<'_>, right: &Val<'_>) -> Result<bool, Stop<'a>> {
         let mut work = 0;
         let equal = equal(left, right, &mut work);
         self.spend(work)?;
@@ -109,7 +110,7 @@ impl<'a> Machine<'a> {
     }
 
     /// A message that begins with the text of a node.
-    fn stop(&self, node: &Node, why: impl AsRef<str>) -> Stop {
+    fn stop(&self, node: &Node, why: impl AsRef<str>) -> Stop<'a> {
         Stop::wrong(format!(
             "`{}` {}",
             self.source.get(node.start..node.end).unwrap_or_default(),
@@ -118,13 +119,11 @@ impl<'a> Machine<'a> {
     }
 
     /// `matches` with a pattern that is only known now. Compiling one costs as much as much else.
-    fn matches(&mut self, node: &Node, text: &str, pattern: &str) -> Result<bool, Stop> {
+    fn matches(&mut self, node: &Node, text: &str, pattern: &str) -> Result<bool, Stop<'a>> {
         const PATTERN_WORK: u64 = 20_000;
         if self.pattern.as_ref().is_none_or(|(known, _)| known != pattern) {
             self.spend(PATTERN_WORK)?;
-            let regex = RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build();
-            let regex = regex
-                .map_err(|error| self.stop(node, format!("fails: not a regular expression: {error}")))?;
+            let regex = pattern::compile(pattern).map_err(|why| self.stop(node, format!("fails: {why}")))?;
             self.pattern = Some((pattern.to_owned(), regex));
         }
         self.spend(Val::text(text).weight().saturating_mul(8))?;
@@ -132,7 +131,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Refuses strings and lists that grew too large.
-    fn checked(&mut self, node: &Node, value: Val<'a>) -> Result<Val<'a>, Stop> {
+    fn checked(&mut self, node: &Node, value: Val<'a>) -> Result<Val<'a>, Stop<'a>> {
         self.spend(value.weight())?;
         let large = match &value {
             Val::Text(text) => text.len() > PAYLOAD_BYTES_MAX,
@@ -152,10 +151,10 @@ impl<'a> Machine<'a> {
         Ok(value)
     }
 
-    fn select(&mut self, of: &'a Node, field: &str) -> Result<Val<'a>, Stop> {
+    fn select(&mut self, of: &'a Node, field: &'a str) -> Result<Val<'a>, Stop<'a>> {
         let value = self.run(of)?;
         match &value {
-            Val::Map(map) => map.get(field).ok_or_else(|| self.absent(of, field, map)),
+            Val::Map(map) => map.get(field).ok_or_else(|| self.absent(of, Text::Borrowed(field), map)),
             other => {
                 let text = self.source.get(of.start..of.end).unwrap_or_default();
                 Err(Stop::wrong(format!("`{text}.{field}` is absent: `{text}` is {}", other.what())))
@@ -163,23 +162,16 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn absent(&self, of: &Node, key: &str, map: &Map<'_>) -> Stop {
-        let text = self.source.get(of.start..of.end).unwrap_or_default();
-        let keys = map.keys();
-        let near = nearest(key, keys.iter().take(1_000).map(AsRef::as_ref));
-        let tail = match near {
-            Some(near) => format!("; did you mean `{near}`?"),
-            None if keys.is_empty() => "; it is empty".to_owned(),
-            None => format!("; it has {}", listed(&keys)),
-        };
-        Stop::wrong(format!("`{text}.{key}` is absent: `{text}` has no `{key}`{tail}"))
+    fn absent(&self, of: &Node, key: Text<'a>, map: &Map<'a>) -> Stop<'a> {
+        let of = self.source.get(of.start..of.end).unwrap_or_default();
+        Stop::Absent { of, key, map: map.clone() }
     }
 
-    fn index(&mut self, of: &'a Node, index: &'a Node) -> Result<Val<'a>, Stop> {
+    fn index(&mut self, of: &'a Node, index: &'a Node) -> Result<Val<'a>, Stop<'a>> {
         let value = self.run(of)?;
         let key = self.run(index)?;
         match (&value, &key) {
-            (Val::Map(map), Val::Text(key)) => map.get(key).ok_or_else(|| self.absent(of, key, map)),
+            (Val::Map(map), Val::Text(key)) => map.get(key).ok_or_else(|| self.absent(of, key.clone(), map)),
             (Val::List(list), Val::Int(int)) => {
                 let item = usize::try_from(*int).ok().and_then(|position| list.get(position));
                 item.ok_or_else(|| self.stop(of, format!("has {} items, and none at {int}", list.len())))
@@ -190,10 +182,10 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn map(&mut self, nodes: &'a [(Node, Node)]) -> Result<Val<'a>, Stop> {
+    fn map(&mut self, nodes: &'a [(Node, Node)]) -> Result<Val<'a>, Stop<'a>> {
         let mut entries = BTreeMap::new();
         for (key, value) in nodes {
-            let name: Cow<'a, str> = match self.run(key)? {
+            let name: Text<'a> = match self.run(key)? {
                 Val::Text(name) => name,
                 other => return Err(self.stop(key, format!("is {}, and a key is a string", other.what()))),
             };
@@ -206,7 +198,7 @@ impl<'a> Machine<'a> {
     }
 
     /// `&&` and `||`. As CEL has it, a side that decides wins over a side that fails.
-    fn logic(&mut self, nodes: &'a [Node], decisive: bool) -> Result<Val<'a>, Stop> {
+    fn logic(&mut self, nodes: &'a [Node], decisive: bool) -> Result<Val<'a>, Stop<'a>> {
         let mut first_stop = None;
         for node in nodes {
             match self.truth(node) {
@@ -225,7 +217,7 @@ impl<'a> Machine<'a> {
         node: &Node,
         left: &'a Node,
         right: &'a Node,
-    ) -> Result<Val<'a>, Stop> {
+    ) -> Result<Val<'a>, Stop<'a>> {
         let (left, right) = (self.run(left)?, self.run(right)?);
         let mismatch = || {
             let (operator, hint) = (operator.as_str(), conversion(&left, &right));
@@ -263,7 +255,7 @@ impl<'a> Machine<'a> {
         self.checked(node, value)
     }
 
-    fn each(&mut self, each: &'a Each) -> Result<Val<'a>, Stop> {
+    fn each(&mut self, each: &'a Each) -> Result<Val<'a>, Stop<'a>> {
         let items = match self.run(&each.range)? {
             Val::List(list) => list,
             Val::Map(map) => List::Built(Rc::new(map.keys().into_iter().map(Val::Text).collect())),
@@ -313,7 +305,7 @@ impl<'a> Machine<'a> {
     }
 
     /// `all` and `exists`: an item that decides wins over an item that fails.
-    fn quantify(&mut self, each: &'a Each, items: &List<'a>, decisive: bool) -> Result<Val<'a>, Stop> {
+    fn quantify(&mut self, each: &'a Each, items: &List<'a>, decisive: bool) -> Result<Val<'a>, Stop<'a>> {
         let mut first_stop = None;
         for item in items.iter() {
             match self.holds(&each.body, item) {
@@ -326,15 +318,21 @@ impl<'a> Machine<'a> {
         first_stop.map_or(Ok(Val::Bool(!decisive)), Err)
     }
 
-    fn holds(&mut self, body: &'a Node, item: Val<'a>) -> Result<bool, Stop> {
+    fn holds(&mut self, body: &'a Node, item: Val<'a>) -> Result<bool, Stop<'a>> {
         self.with(item, |machine| machine.truth(body))
     }
 
-    fn with<T>(&mut self, item: Val<'a>, run: impl FnOnce(&mut Self) -> Result<T, Stop>) -> Result<T, Stop> {
+    fn with<T>(
+        &mut self,
+        item: Val<'a>,
+        run: impl FnOnce(&mut Self) -> Result<T, Stop<'a>>,
+    ) -> Result<T, Stop<'a>> {
         self.spend(item.weight() / 8)?;
+        let outside = self.locals.len();
         self.locals.push(item);
         let outcome = run(self);
         self.locals.pop();
+        assert_eq!(self.locals.len(), outside, "a comprehension leaves no variable behind");
         outcome
     }
 }
@@ -349,12 +347,4 @@ fn conversion(left: &Val<'_>, right: &Val<'_>) -> &'static str {
         }
         _ => "",
     }
-}
-
-/// The first few names, for a message.
-fn listed(keys: &[Cow<'_, str>]) -> String {
-    const SHOWN: usize = 6;
-    let shown: Vec<_> = keys.iter().take(SHOWN).map(|key| format!("`{key}`")).collect();
-    let more = if keys.len() > SHOWN { ", …" } else { "" };
-    format!("{}{more}", shown.join(", "))
 }

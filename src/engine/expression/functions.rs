@@ -1,6 +1,6 @@
 //! The functions an expression may call.
 
-use std::borrow::Cow;
+use std::ops::Deref;
 
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
@@ -25,15 +25,15 @@ pub(super) fn call<'a>(function: Function, arguments: Vec<Val<'a>>) -> Result<Va
         Function::Matches => texts(function, &first, second.as_ref(), |_, _| false),
         Function::Int => int(&first),
         Function::Double => double(&first),
-        Function::Text => Ok(Val::owned(shown(&first)?)),
+        Function::Text => Ok(Val::built(&shown(&first)?)),
         Function::Bool => bool(&first),
         Function::Type => Ok(Val::text(first.type_name())),
         Function::Dyn => Ok(first),
         Function::Timestamp => timestamp(&first),
         Function::Duration => duration(&first),
-        Function::LowerAscii => Ok(Val::owned(text(function, &first)?.to_ascii_lowercase())),
-        Function::UpperAscii => Ok(Val::owned(text(function, &first)?.to_ascii_uppercase())),
-        Function::Trim => Ok(Val::owned(text(function, &first)?.trim())),
+        Function::LowerAscii => Ok(Val::built(&text(function, &first)?.to_ascii_lowercase())),
+        Function::UpperAscii => Ok(Val::built(&text(function, &first)?.to_ascii_uppercase())),
+        Function::Trim => Ok(Val::built(text(function, &first)?.trim())),
         Function::Split => split(&first, second.as_ref()),
         Function::Join => join(&first, second.as_ref()),
         Function::Replace => replace(&first, second.as_ref(), third.as_ref()),
@@ -110,7 +110,7 @@ fn double<'a>(value: &Val<'a>) -> Result<Val<'a>, Why> {
         Val::Int(int) => Ok(Val::Double(rounded(*int))),
         Val::Double(double) => Ok(Val::Double(*double)),
         Val::Text(text) => {
-            text.parse().map(Val::Double).map_err(|_| format!("fails: \"{text}\" is no number"))
+            text.parse().map(Val::Double).map_err(|_| format!("fails: \"{}\" is no number", excerpt(text)))
         }
         other => Err(wrong(Function::Double, other)),
     }
@@ -119,10 +119,10 @@ fn double<'a>(value: &Val<'a>) -> Result<Val<'a>, Why> {
 fn bool<'a>(value: &Val<'a>) -> Result<Val<'a>, Why> {
     match value {
         Val::Bool(bool) => Ok(Val::Bool(*bool)),
-        Val::Text(text) => match text.as_ref() {
+        Val::Text(text) => match &**text {
             "true" | "True" | "TRUE" | "t" | "1" => Ok(Val::Bool(true)),
             "false" | "False" | "FALSE" | "f" | "0" => Ok(Val::Bool(false)),
-            _ => Err(format!("fails: \"{text}\" is neither true nor false")),
+            _ => Err(format!("fails: \"{}\" is neither true nor false", excerpt(text))),
         },
         other => Err(wrong(Function::Bool, other)),
     }
@@ -134,14 +134,23 @@ pub(super) fn shown(value: &Val<'_>) -> Result<String, Why> {
         Val::Bool(bool) => Ok(bool.to_string()),
         Val::Int(int) => Ok(int.to_string()),
         Val::Double(double) => Ok(double.to_string()),
-        Val::Text(text) => Ok(text.to_string()),
+        Val::Text(text) => Ok(text.deref().to_owned()),
         Val::Time(micros) => Ok(time_text(*micros)),
         Val::Span(micros) => Ok(span_text(*micros)),
         Val::Null | Val::List(_) | Val::Map(_) => Err(wrong(Function::Text, value)),
     }
 }
 
+/// The beginning of a text, for a message.
+fn excerpt(text: &str) -> String {
+    const CHARS_MAX: usize = 60;
+    text.chars().take(CHARS_MAX).collect()
+}
+
 fn shown_or_type(value: &Val<'_>) -> String {
+    if let Val::Text(text) = value {
+        return excerpt(text);
+    }
     shown(value).unwrap_or_else(|_| value.what().to_owned())
 }
 
@@ -166,7 +175,7 @@ fn timestamp<'a>(value: &Val<'a>) -> Result<Val<'a>, Why> {
         Val::Text(text) => {
             let parsed: Result<jiff::Timestamp, _> = text.parse();
             let micros = parsed.map(jiff::Timestamp::as_microsecond);
-            micros.map(Val::Time).map_err(|_| format!("fails: \"{text}\" is no RFC 3339 time"))
+            micros.map(Val::Time).map_err(|_| format!("fails: \"{}\" is no RFC 3339 time", excerpt(text)))
         }
         Val::Int(seconds) => {
             let micros = seconds.checked_mul(1_000_000).and_then(|it| i64::try_from(it).ok());
@@ -183,7 +192,7 @@ fn duration<'a>(value: &Val<'a>) -> Result<Val<'a>, Why> {
         Val::Span(micros) => Ok(Val::Span(*micros)),
         Val::Text(text) => {
             let micros = parse_span(text).map(Val::Span);
-            micros.ok_or_else(|| format!("fails: \"{text}\" is no duration such as 90s or 1h30m"))
+            micros.ok_or_else(|| format!("fails: \"{}\" is no duration such as 90s or 1h30m", excerpt(text)))
         }
         other => Err(wrong(Function::Duration, other)),
     }
@@ -221,7 +230,7 @@ fn split<'a>(value: &Val<'a>, by: Option<&Val<'a>>) -> Result<Val<'a>, Why> {
         Box::new(value.split(by))
     };
     for part in pieces.take(LIST_ITEMS_MAX + 1) {
-        parts.push(Val::owned(part));
+        parts.push(Val::built(part));
     }
     Ok(Val::list(parts))
 }
@@ -237,7 +246,7 @@ fn join<'a>(value: &Val<'a>, by: Option<&Val<'a>>) -> Result<Val<'a>, Why> {
         joined.push_str(text(Function::Join, &item)?);
         within(joined.len())?;
     }
-    Ok(Val::owned(joined))
+    Ok(Val::built(&joined))
 }
 
 fn within(bytes: usize) -> Result<(), Why> {
@@ -250,7 +259,7 @@ fn replace<'a>(value: &Val<'a>, from: Option<&Val<'a>>, to: Option<&Val<'a>>) ->
     let from = text(Function::Replace, from.unwrap_or(&Val::Null))?;
     let to = text(Function::Replace, to.unwrap_or(&Val::Null))?;
     within(value.len().saturating_add(value.matches(from).count().saturating_mul(to.len())))?;
-    Ok(Val::owned(value.replace(from, to)))
+    Ok(Val::built(&value.replace(from, to)))
 }
 
 fn substring<'a>(value: &Val<'a>, from: Option<&Val<'a>>, to: Option<&Val<'a>>) -> Result<Val<'a>, Why> {
@@ -268,7 +277,7 @@ fn substring<'a>(value: &Val<'a>, from: Option<&Val<'a>>, to: Option<&Val<'a>>) 
     if from > to {
         return Err(format!("fails: {from} is behind {to}"));
     }
-    Ok(Val::Text(Cow::Owned(value.chars().skip(from).take(to - from).collect())))
+    Ok(Val::built(&value.chars().skip(from).take(to - from).collect::<String>()))
 }
 
 fn part_of_time<'a>(function: Function, value: &Val<'a>) -> Result<Val<'a>, Why> {

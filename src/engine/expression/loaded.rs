@@ -1,6 +1,5 @@
 //! What an expression looks at, parsed before it runs. What it does not mention is not parsed.
 
-use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::model::{Fault, Payload, Step, StepIndex, StepStatus};
 
+use super::text::Text;
 use super::tree::Root;
 use super::value::Val;
 use super::{LOADED_BYTES_MAX, Scope, Stop, WORK_MAX};
@@ -23,7 +23,7 @@ pub(super) struct Loaded<'s> {
 
 impl<'s> Loaded<'s> {
     /// Parses what these roots need. Errors: more of it than is worth holding in memory.
-    pub(super) fn new(scope: &'s Scope<'s>, roots: &BTreeSet<Root>) -> Result<Self, Stop> {
+    pub(super) fn new(scope: &'s Scope<'s>, roots: &BTreeSet<Root>) -> Result<Self, Stop<'static>> {
         let bytes: usize = roots.iter().filter_map(|root| payload_of(scope, *root)).map(Payload::len).sum();
         if bytes > LOADED_BYTES_MAX {
             let message = format!("expressions look at {bytes} bytes at once, more than {LOADED_BYTES_MAX}");
@@ -34,7 +34,7 @@ impl<'s> Loaded<'s> {
     }
 
     /// Spends units of work; a unit is about one node visited. Errors: the budget is empty.
-    pub(super) fn spend(&self, units: u64) -> Result<(), Stop> {
+    pub(super) fn spend(&self, units: u64) -> Result<(), Stop<'static>> {
         self.work.set(self.work.get().saturating_add(units));
         if self.work.get() > WORK_MAX {
             return Err(Stop::limit(format!("evaluation takes more than {WORK_MAX} steps of work")));
@@ -43,7 +43,7 @@ impl<'s> Loaded<'s> {
     }
 
     /// The value of a root. Errors: a step that has no output, and why.
-    pub(super) fn root<'a>(&'a self, root: Root) -> Result<Val<'a>, Stop> {
+    pub(super) fn root<'a>(&'a self, root: Root) -> Result<Val<'a>, Stop<'a>> {
         if let Some((_, value)) = self.values.iter().find(|(it, _)| *it == root) {
             return Ok(Val::from(value));
         }
@@ -51,12 +51,12 @@ impl<'s> Loaded<'s> {
         Ok(match root {
             Root::Now => Val::time(self.scope.now),
             Root::Execution => fields([
-                ("id", Val::owned(execution.id.to_string())),
+                ("id", Val::built(&execution.id.to_string())),
                 ("started_at", execution.started_at.map_or(Val::Null, Val::time)),
                 ("attempt", Val::Int(i128::from(execution.retries) + 1)),
             ]),
             Root::Workflow => fields([
-                ("id", execution.workflow.map_or(Val::Null, |id| Val::owned(id.to_string()))),
+                ("id", execution.workflow.map_or(Val::Null, |id| Val::built(&id.to_string()))),
                 ("name", Val::text(&self.scope.spec.name)),
                 ("version", Val::Int(execution.workflow_version.into())),
             ]),
@@ -75,7 +75,7 @@ impl<'s> Loaded<'s> {
         self.scope.execution.steps.get(index.usize()).map_or(StepStatus::Pending, |step| step.status)
     }
 
-    fn no_output(&self, index: StepIndex) -> Stop {
+    fn no_output(&self, index: StepIndex) -> Stop<'static> {
         let id = self.scope.spec.steps.get(index.usize()).map_or("?", |step| step.id.as_str());
         let status = self.status(index);
         Stop::wrong(format!(
@@ -85,7 +85,7 @@ impl<'s> Loaded<'s> {
 }
 
 fn fields<'a>(entries: [(&'static str, Val<'a>); 3]) -> Val<'a> {
-    Val::map(entries.into_iter().map(|(key, value)| (Cow::Borrowed(key), value)).collect::<BTreeMap<_, _>>())
+    Val::map(entries.into_iter().map(|(key, value)| (Text::Borrowed(key), value)).collect::<BTreeMap<_, _>>())
 }
 
 /// The payload behind a root, where there is one.

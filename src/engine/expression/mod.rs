@@ -36,12 +36,16 @@
 //!   functions know UTC only.
 
 mod arithmetic;
+mod calls;
 mod evaluate;
 mod functions;
 mod loaded;
 mod names;
 mod parse;
+mod pattern;
+mod stop;
 mod template;
+mod text;
 mod token;
 mod tree;
 mod value;
@@ -57,11 +61,12 @@ use serde_json::Value;
 
 use crate::definition::Spec;
 use crate::model::limits::EXPRESSION_BYTES_MAX;
-use crate::model::{Execution, Fault, Payload, StepIndex, Timestamp, codes};
+use crate::model::{Execution, Fault, Payload, StepIndex, Timestamp};
 
 use evaluate::Machine;
 use loaded::Loaded;
 use parse::{Until, parse};
+use stop::Stop;
 use tree::{Node, Root};
 use write::Writer;
 
@@ -77,8 +82,6 @@ const LIST_ITEMS_MAX: usize = 10_000;
 const WORK_MAX: u64 = 500_000;
 /// Bytes of payloads looked at in one evaluation. Parsed, they take several times as much memory.
 const LOADED_BYTES_MAX: usize = 8 << 20;
-/// Bytes of a compiled regular expression.
-const PATTERN_BYTES_MAX: usize = 1 << 18;
 
 /// What an expression may see. Payloads are parsed only when looked at.
 #[derive(Debug, Clone, Copy)]
@@ -187,29 +190,4 @@ pub struct Misplaced {
     pub pointer: String,
     /// What is wrong there.
     pub problem: Problem,
-}
-
-/// Why an evaluation ended early.
-#[derive(Debug, Clone)]
-struct Stop {
-    code: &'static str,
-    message: String,
-}
-
-impl Stop {
-    fn wrong(message: impl Into<String>) -> Self {
-        Self { code: codes::EXPRESSION, message: message.into() }
-    }
-
-    fn limit(message: impl Into<String>) -> Self {
-        Self { code: codes::LIMIT, message: message.into() }
-    }
-
-    fn is_limit(&self) -> bool {
-        self.code == codes::LIMIT
-    }
-
-    fn into_fault(self) -> Fault {
-        Fault::fatal(self.code, self.message)
-    }
 }

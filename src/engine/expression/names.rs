@@ -112,10 +112,26 @@ pub(super) fn type_name(name: &str) -> Option<&'static str> {
     ["int", "double", "string", "bool", "list", "map", "null_type"].into_iter().find(|it| *it == name)
 }
 
+/// Functions as other languages call them.
+const SYNONYMS: [(&str, &str); 9] = [
+    ("length", "size"),
+    ("len", "size"),
+    ("count", "size"),
+    ("includes", "contains"),
+    ("toString", "string"),
+    ("toLowerCase", "lowerAscii"),
+    ("toUpperCase", "upperAscii"),
+    ("some", "exists"),
+    ("every", "all"),
+];
+
 pub(super) fn unknown_function(name: &str, style: Call, at: usize) -> Problem {
     if let Some((_, _, lawful, ..)) = FUNCTIONS.iter().find(|it| it.0 == name) {
         let form = if *lawful == Call::Method { format!("x.{name}(…)") } else { format!("{name}(x)") };
         return Problem::new(at, format!("`{name}` is not called like this")).hint(format!("write `{form}`"));
+    }
+    if let Some((_, ours)) = SYNONYMS.iter().find(|(theirs, _)| *theirs == name) {
+        return Problem::new(at, format!("there is no `{name}`")).hint(format!("write `{ours}`"));
     }
     let macros = ["has", "all", "exists", "exists_one", "map", "filter"];
     let what = if style == Call::Method { "method" } else { "function" };
@@ -141,7 +157,7 @@ pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
         .take(CANDIDATES_MAX)
         .filter(|candidate| candidate.len() <= WORD_BYTES_MAX && candidate.len().abs_diff(word.len()) <= 3)
         .map(|candidate| (distance(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|(edits, candidate)| *edits <= candidate.len().max(3) / 3)
+        .filter(|(edits, candidate)| *edits <= candidate.len() / 3)
         .min()
         .map(|(_, candidate)| candidate)
 }

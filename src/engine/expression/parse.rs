@@ -2,12 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use regex::RegexBuilder;
-
 use super::names::{self, Names};
 use super::token::{Lexeme, Lexer, Token};
-use super::tree::{Call, Each, EachKind, FUNCTIONS, Function, Kind, Node, Operator, Root};
-use super::{COMPREHENSIONS_NESTED_MAX, DEPTH_MAX, NESTING_MAX, PATTERN_BYTES_MAX, Problem};
+use super::tree::{Kind, Node, Operator, Root};
+use super::{DEPTH_MAX, NESTING_MAX, Problem};
 
 /// A parsed expression and what it looks at.
 #[derive(Debug)]
@@ -61,15 +59,15 @@ pub(super) fn parse(text: &str, from: usize, until: Until, names: &Names) -> Res
     Ok(Parsed { node, roots: parser.roots, end: parser.next.end })
 }
 
-struct Parser<'t> {
+pub(super) struct Parser<'t> {
     lexer: Lexer<'t>,
-    next: Lexeme,
+    pub(super) next: Lexeme,
     names: &'t Names,
     /// The variables of the comprehensions around this place.
-    locals: Vec<String>,
+    pub(super) locals: Vec<String>,
     roots: BTreeSet<Root>,
     nesting: usize,
-    comprehensions: usize,
+    pub(super) comprehensions: usize,
 }
 
 impl Parser<'_> {
@@ -82,7 +80,7 @@ impl Parser<'_> {
         matches!(self.next.token, Token::Mark(it) if it == mark)
     }
 
-    fn take(&mut self, mark: &str) -> Result<bool, Problem> {
+    pub(super) fn take(&mut self, mark: &str) -> Result<bool, Problem> {
         let there = self.at(mark);
         if there {
             self.advance()?;
@@ -90,7 +88,7 @@ impl Parser<'_> {
         Ok(there)
     }
 
-    fn expect(&mut self, mark: &str) -> Result<Lexeme, Problem> {
+    pub(super) fn expect(&mut self, mark: &str) -> Result<Lexeme, Problem> {
         if self.at(mark) { self.advance() } else { Err(self.unexpected(&format!("`{mark}`"))) }
     }
 
@@ -107,7 +105,7 @@ impl Parser<'_> {
     }
 
     /// Builds a node and checks that the tree stays shallow enough to walk.
-    fn node(kind: Kind, start: usize, end: usize) -> Result<Node, Problem> {
+    pub(super) fn node(kind: Kind, start: usize, end: usize) -> Result<Node, Problem> {
         let below = kind.children().map(|child| child.depth).max().unwrap_or(0);
         if below >= DEPTH_MAX {
             return Err(Problem::new(
@@ -118,7 +116,7 @@ impl Parser<'_> {
         Ok(Node { kind, start, end, depth: below + 1 })
     }
 
-    fn expression(&mut self) -> Result<Node, Problem> {
+    pub(super) fn expression(&mut self) -> Result<Node, Problem> {
         self.nesting += 1;
         if self.nesting > NESTING_MAX {
             return Err(Problem::new(self.next.start, format!("brackets nest deeper than {NESTING_MAX}")));
@@ -251,7 +249,7 @@ impl Parser<'_> {
         }
     }
 
-    fn name(&mut self, what: &str) -> Result<(String, usize), Problem> {
+    pub(super) fn name(&mut self, what: &str) -> Result<(String, usize), Problem> {
         if !matches!(self.next.token, Token::Name(_)) {
             return Err(self.unexpected(what));
         }
@@ -297,7 +295,7 @@ impl Parser<'_> {
     }
 
     /// Expressions with commas between them, up to and with a closing mark.
-    fn sequence(&mut self, close: &str) -> Result<(Vec<Node>, usize), Problem> {
+    pub(super) fn sequence(&mut self, close: &str) -> Result<(Vec<Node>, usize), Problem> {
         let mut items = Vec::new();
         while !self.at(close) {
             items.push(self.expression()?);
@@ -343,10 +341,24 @@ impl Parser<'_> {
             "false" => Kind::Bool(false),
             _ => match names::type_name(&name) {
                 Some(type_name) => Kind::Text(type_name.to_owned()),
-                None => Kind::Root(self.root(self.names.root(&name, &self.locals, start)?)),
+                None => {
+                    let root = self.names.root(&name, &self.locals, start);
+                    Kind::Root(self.root(root.map_err(|problem| self.hyphen(problem))?))
+                }
             },
         };
         Self::node(kind, start, end)
+    }
+
+    /// What looks like a field with a hyphen was read as a subtraction.
+    fn hyphen(&self, problem: Problem) -> Problem {
+        let before = self.lexer.before(problem.at).as_bytes();
+        match before {
+            [.., letter, b'-'] if letter.is_ascii_alphanumeric() => {
+                problem.hint("a field with a hyphen is written in brackets, as in input[\"my-field\"]")
+            }
+            _ => problem,
+        }
     }
 
     fn root(&mut self, root: Root) -> Root {
@@ -385,100 +397,6 @@ impl Parser<'_> {
         let root = names::step_field(step, &field, end - field.len())?;
         let kind = Kind::Root(self.root(root));
         Self::node(kind, start, end)
-    }
-
-    /// `f(…)`.
-    fn global(&mut self, name: &str, start: usize, name_end: usize) -> Result<Node, Problem> {
-        let (mut arguments, end) = self.sequence(")")?;
-        if name == "has" {
-            let count = arguments.len();
-            return match (arguments.pop().map(|it| it.kind), count) {
-                (Some(Kind::Select(of, field)), 1) => Self::node(Kind::Has(of, field), start, end),
-                (Some(Kind::Root(root @ (Root::StepOutput(_) | Root::StepError(_)))), 1) => {
-                    Self::node(Kind::HasRoot(root), start, end)
-                }
-                _ => Err(Problem::new(start, "`has` asks for one field, as in `has(input.name)`")),
-            };
-        }
-        self.call(name, arguments, Call::Global, (start, name_end, end))
-    }
-
-    /// `x.f(…)`; the opening bracket is behind.
-    fn method(&mut self, receiver: Node, name: &str, name_end: usize) -> Result<Node, Problem> {
-        let kind = match name {
-            "all" => EachKind::All,
-            "exists" => EachKind::Exists,
-            "exists_one" | "existsOne" => EachKind::ExistsOne,
-            "map" => EachKind::Map,
-            "filter" => EachKind::Filter,
-            _ => {
-                let start = receiver.start;
-                let (arguments, end) = self.sequence(")")?;
-                let all = std::iter::once(receiver).chain(arguments).collect();
-                return self.call(name, all, Call::Method, (start, name_end, end));
-            }
-        };
-        self.comprehension(kind, receiver, name_end)
-    }
-
-    fn comprehension(&mut self, kind: EachKind, range: Node, at: usize) -> Result<Node, Problem> {
-        self.comprehensions += 1;
-        if self.comprehensions > COMPREHENSIONS_NESTED_MAX {
-            let message = format!("comprehensions nest deeper than {COMPREHENSIONS_NESTED_MAX}");
-            return Err(Problem::new(at, message).hint("split the work over a `logic` step"));
-        }
-        let at = self.next.start;
-        let (variable, _) = self.name("the name of a variable")?;
-        if ["true", "false", "null", "in"].contains(&variable.as_str()) {
-            return Err(Problem::new(at, format!("`{variable}` cannot be the name of a variable")));
-        }
-        self.locals.push(variable);
-        self.expect(",")?;
-        let mut body = self.expression()?;
-        let mut filter = None;
-        if kind == EachKind::Map && self.take(",")? {
-            filter = Some(std::mem::replace(&mut body, self.expression()?));
-        }
-        let end = self.expect(")")?.end;
-        self.locals.pop();
-        self.comprehensions -= 1;
-        let start = range.start;
-        Self::node(Kind::Each(Box::new(Each { kind, range, filter, body })), start, end)
-    }
-
-    fn call(
-        &mut self,
-        name: &str,
-        mut arguments: Vec<Node>,
-        style: Call,
-        (start, name_end, end): (usize, usize, usize),
-    ) -> Result<Node, Problem> {
-        let at = name_end - name.len();
-        let Some((_, function, _, least, most)) =
-            FUNCTIONS.iter().find(|it| it.0 == name && (it.2 == style || it.2 == Call::Both)).copied()
-        else {
-            return Err(names::unknown_function(name, style, at));
-        };
-        if arguments.len() < least || arguments.len() > most {
-            let own = usize::from(style == Call::Method);
-            let wanted = if least == most {
-                (least - own).to_string()
-            } else {
-                format!("{} or {}", least - own, most - own)
-            };
-            let count = arguments.len() - own;
-            return Err(Problem::new(at, format!("`{name}` takes {wanted} arguments, not {count}")));
-        }
-        if function == Function::Matches
-            && let Some(Node { kind: Kind::Text(pattern), start: at, .. }) = arguments.get(1)
-        {
-            let regex = RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build();
-            let regex =
-                regex.map_err(|error| Problem::new(*at, format!("not a regular expression: {error}")))?;
-            let subject = Box::new(arguments.swap_remove(0));
-            return Self::node(Kind::Matches(subject, Box::new(regex)), start, end);
-        }
-        Self::node(Kind::Call(function, arguments), start, end)
     }
 }
 

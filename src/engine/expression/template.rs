@@ -65,7 +65,7 @@ impl Template {
             return Err(compiler.wrong);
         }
         let form = match part {
-            Part::Fixed(text) => Form::Constant(Payload::from_text(&text).unwrap_or_default()),
+            Part::Fixed(text) => Form::Constant(Payload::from_text(&text).expect("fixed parts are JSON")),
             computed => Form::Computed(computed),
         };
         Ok(Self { form, roots: compiler.roots })
@@ -107,7 +107,12 @@ impl Template {
     }
 }
 
-fn write(part: &Part, loaded: &Loaded<'_>, writer: &mut Writer, depth: usize) -> Result<(), Stop> {
+fn write<'a>(
+    part: &'a Part,
+    loaded: &'a Loaded<'a>,
+    writer: &mut Writer,
+    depth: usize,
+) -> Result<(), Stop<'a>> {
     match part {
         Part::Fixed(text) => writer.raw(text),
         Part::Whole { source, node } => {
@@ -144,7 +149,7 @@ fn write(part: &Part, loaded: &Loaded<'_>, writer: &mut Writer, depth: usize) ->
 }
 
 /// Adds a value to text: strings as they are, everything else as JSON.
-fn push(text: &mut String, value: &Val<'_>) -> Result<(), Stop> {
+fn push(text: &mut String, value: &Val<'_>) -> Result<(), Stop<'static>> {
     match value {
         Val::Text(inner) => text.push_str(inner),
         Val::Time(_) | Val::Span(_) => {

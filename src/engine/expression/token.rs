@@ -66,6 +66,11 @@ impl<'t> Lexer<'t> {
         Lexeme { token: Token::Name(rest[..length].to_owned()), start, end: self.position }
     }
 
+    /// The text before a byte offset.
+    pub(super) fn before(&self, position: usize) -> &'t str {
+        &self.text[..position]
+    }
+
     fn rest(&self) -> &'t str {
         &self.text[self.position..]
     }

@@ -1,6 +1,5 @@
 //! Values while an expression runs. What comes from a payload is borrowed, not copied.
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -8,6 +7,8 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use crate::model::Timestamp;
+
+use super::text::Text;
 
 /// A value.
 #[derive(Debug, Clone)]
@@ -17,7 +18,7 @@ pub(super) enum Val<'a> {
     /// CEL's `int` and `uint` together: from `i64::MIN` to `u64::MAX`, as JSON has it.
     Int(i128),
     Double(f64),
-    Text(Cow<'a, str>),
+    Text(Text<'a>),
     /// Microseconds since 1970.
     Time(i64),
     /// Microseconds.
@@ -37,7 +38,7 @@ pub(super) enum List<'a> {
 #[derive(Debug, Clone)]
 pub(super) enum Map<'a> {
     Json(&'a serde_json::Map<String, Value>),
-    Built(Rc<BTreeMap<Cow<'a, str>, Val<'a>>>),
+    Built(Rc<BTreeMap<Text<'a>, Val<'a>>>),
 }
 
 impl<'a> From<&'a Value> for Val<'a> {
@@ -50,7 +51,7 @@ impl<'a> From<&'a Value> for Val<'a> {
                 (None, Some(uint)) => Self::Int(uint.into()),
                 (None, None) => Self::Double(number.as_f64().unwrap_or(f64::NAN)),
             },
-            Value::String(text) => Self::Text(Cow::Borrowed(text)),
+            Value::String(text) => Self::Text(Text::Borrowed(text)),
             Value::Array(items) => Self::List(List::Json(items)),
             Value::Object(map) => Self::Map(Map::Json(map)),
         }
@@ -59,18 +60,18 @@ impl<'a> From<&'a Value> for Val<'a> {
 
 impl<'a> Val<'a> {
     pub(super) fn text(text: &'a str) -> Self {
-        Self::Text(Cow::Borrowed(text))
+        Self::Text(Text::Borrowed(text))
     }
 
-    pub(super) fn owned(text: impl Into<String>) -> Self {
-        Self::Text(Cow::Owned(text.into()))
+    pub(super) fn built(text: &str) -> Self {
+        Self::Text(Text::Built(text.into()))
     }
 
     pub(super) fn list(items: Vec<Self>) -> Self {
         Self::List(List::Built(Rc::new(items)))
     }
 
-    pub(super) fn map(entries: BTreeMap<Cow<'a, str>, Self>) -> Self {
+    pub(super) fn map(entries: BTreeMap<Text<'a>, Self>) -> Self {
         Self::Map(Map::Built(Rc::new(entries)))
     }
 
@@ -158,10 +159,10 @@ impl<'a> Map<'a> {
     }
 
     /// Sorted, so that a comprehension visits them in the same order everywhere.
-    pub(super) fn keys(&self) -> Vec<Cow<'a, str>> {
+    pub(super) fn keys(&self) -> Vec<Text<'a>> {
         match self {
             Self::Json(map) => {
-                let mut keys: Vec<_> = map.keys().map(|key| Cow::Borrowed(key.as_str())).collect();
+                let mut keys: Vec<_> = map.keys().map(|key| Text::Borrowed(key)).collect();
                 keys.sort_unstable();
                 keys
             }

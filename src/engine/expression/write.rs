@@ -19,7 +19,7 @@ impl Writer {
     }
 
     /// Adds punctuation or JSON that is known to be right. Errors: the limit on size.
-    pub(super) fn raw(&mut self, json: &str) -> Result<(), Stop> {
+    pub(super) fn raw(&mut self, json: &str) -> Result<(), Stop<'static>> {
         self.text.push_str(json);
         if self.text.len() > PAYLOAD_BYTES_MAX {
             return Err(Stop::limit(format!("the result is larger than {PAYLOAD_BYTES_MAX} bytes")));
@@ -28,7 +28,7 @@ impl Writer {
     }
 
     /// Adds a string. Errors: the limit on size.
-    pub(super) fn string(&mut self, text: &str) -> Result<(), Stop> {
+    pub(super) fn string(&mut self, text: &str) -> Result<(), Stop<'static>> {
         if text.bytes().all(|b| b >= b' ' && b != b'"' && b != b'\\') {
             self.text.push('"');
             self.text.push_str(text);
@@ -39,7 +39,7 @@ impl Writer {
     }
 
     /// Adds a value. Errors: the limits on size and depth, and doubles JSON cannot hold.
-    pub(super) fn value(&mut self, value: &Val<'_>, depth: usize) -> Result<(), Stop> {
+    pub(super) fn value(&mut self, value: &Val<'_>, depth: usize) -> Result<(), Stop<'static>> {
         if depth > JSON_DEPTH_MAX - 1 {
             return Err(Stop::limit(format!("the result nests deeper than {JSON_DEPTH_MAX}")));
         }
@@ -68,7 +68,7 @@ impl Writer {
         }
     }
 
-    fn map(&mut self, map: &Map<'_>, depth: usize) -> Result<(), Stop> {
+    fn map(&mut self, map: &Map<'_>, depth: usize) -> Result<(), Stop<'static>> {
         self.raw("{")?;
         let mut separator = "";
         for key in map.keys() {

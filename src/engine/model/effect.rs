@@ -2,7 +2,7 @@
 
 use super::{AttemptNumber, Payload, StepKey, Timestamp};
 
-/// Something to do, or to go on doing, now. Derived from state by [`crate::owed`], so that failover,
+/// Something to do, or to go on doing, now. Derived from state by [`crate::owed()`], so that failover,
 /// restart and a lost wake-up are one path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {

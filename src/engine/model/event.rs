@@ -200,7 +200,7 @@ pub enum Handling {
 }
 
 /// Why a step is not wanted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SkipReason {
     /// Its `when` is false.
     WhenFalse,

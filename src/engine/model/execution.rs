@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, AttemptNumber, Epoch, ExecutionId, Fault, Payload, SpecHash, Status, StepIndex, StepKey,
-    StepStatus, TenantId, Timestamp, Version, WorkflowId,
+    Action, AttemptNumber, Epoch, ExecutionId, Fault, Payload, SkipReason, SpecHash, Status, StepIndex,
+    StepKey, StepStatus, TenantId, Timestamp, Version, WorkflowId,
 };
 
-/// One run of one workflow version. Changed by [`crate::evolve`] only.
+/// One run of one workflow version. Changed by [`crate::evolve()`] only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Execution {
     /// Its id.
@@ -101,6 +101,8 @@ pub struct Step {
     /// The highest attempt whose outcome was recorded as ignored; 0 if none was. An outcome that is
     /// heard again is not recorded again.
     pub ignored: AttemptNumber,
+    /// Skipped: why.
+    pub skipped: Option<SkipReason>,
 }
 
 impl Step {
@@ -119,6 +121,7 @@ impl Step {
         chosen: false,
         handled: false,
         ignored: 0,
+        skipped: None,
     };
 }
 

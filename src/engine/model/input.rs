@@ -13,7 +13,7 @@ pub struct Moment {
     pub epoch: Epoch,
 }
 
-/// A wish. [`crate::decide`] turns it into facts or a lawful refusal.
+/// A wish. [`crate::decide()`] turns it into facts or a lawful refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// Begin. Lawful only as the first.

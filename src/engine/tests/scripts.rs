@@ -15,6 +15,7 @@
 //! | `advance 10s` | time passes, and everybody wakes when something is due |
 //! | `jump 10s` | time passes and nobody wakes |
 //! | `reconcile` | everybody looks at the clock |
+//! | `elect` | a new leadership begins, and has not looked yet |
 //! | `lose` | a new leadership begins and looks at everything |
 //! | `cancel E`, `pause E`, `resume E`, `retry E [from=start]` | what a person does |
 //! | `show E`, `explain E`, `history E`, `actions E` | asks |
@@ -95,6 +96,10 @@ impl goldenscript::Runner for Stage {
                 Ok(String::new())
             }
             "reconcile" => self.everybody(),
+            "elect" => {
+                self.epoch = Some(Epoch(self.epoch().0 + 1));
+                Ok(String::new())
+            }
             "lose" => {
                 self.epoch = Some(Epoch(self.epoch().0 + 1));
                 self.everybody()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::definition::Spec;
 use crate::model::{
     AttemptNumber, Create, Epoch, Event, Execution, ExecutionId, Fault, Input, Moment, Payload, Recorded,
-    Rejection, StepIndex, StepKey, TenantId, Timestamp,
+    Rejection, StepIndex, StepKey, TenantId, Timestamp, codes,
 };
 use crate::{decide, evolve, invariants, owed};
 
@@ -33,14 +33,32 @@ impl World {
     /// Decides, records, folds, and checks all that is always true.
     pub(super) fn wish(&mut self, input: Input) -> Result<Vec<Event>, Rejection> {
         let moment = Moment { at: self.now, epoch: self.epoch };
+        let looked = input == Input::Reconcile;
         let events = decide(&self.execution, &self.spec, input, moment)?;
         for event in &events {
+            self.check_fence(event);
             let recorded = Recorded { at: self.now, event: event.clone() };
             evolve(&mut self.execution, &recorded);
             self.history.push(recorded);
         }
         self.check();
+        if looked {
+            let again = decide(&self.execution, &self.spec, Input::Reconcile, moment)?;
+            assert!(again.is_empty(), "who has just looked finds something: {again:#?}");
+        }
         Ok(events)
+    }
+
+    /// Only the leadership that started an attempt records how it ended; another one may only say that
+    /// it was lost.
+    fn check_fence(&self, event: &Event) {
+        let key = match event {
+            Event::AttemptCompleted { step, .. } => step,
+            Event::AttemptFailed { step, fault, .. } if fault.code != codes::NODE_LOST => step,
+            _ => return,
+        };
+        let started_by = self.execution.steps[key.index.usize()].epoch;
+        assert_eq!(started_by, self.epoch, "an outcome was recorded by another leadership");
     }
 
     /// Panics with what is wrong, if anything is.

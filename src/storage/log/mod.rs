@@ -46,8 +46,9 @@ pub const QUEUE_LEN_MAX: usize = 16 * 1024;
 pub const QUEUE_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Operations in one commit: enough to share a sync, few enough that the first does not wait long.
 const COMMIT_LEN_MAX: usize = 1024;
-/// Bytes in one commit, reached or passed by its last operation.
-const COMMIT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes in one commit, reached or passed by its last operation: half a segment of the store, which must not write
+/// more without a sync.
+const COMMIT_BYTES_MAX: usize = 1024 * 1024;
 /// Purged entries removed after a commit: more of them stall the commits behind.
 pub const PURGES_PER_COMMIT: u64 = 16;
 /// Entries removed by one write when the log is cut: bounds the memory of a cut.

@@ -142,3 +142,19 @@ fn a_stored_definition_outlives_its_runners_and_newer_rules() {
     assert!(Spec::parse(stored, &catalogue()).is_err());
     assert!(Spec::load("not even yaml: [").is_err());
 }
+
+#[test]
+fn a_schema_cannot_make_checking_take_forever() {
+    let mut defs = String::from("{\"d25\":{\"type\":\"object\"}");
+    for level in 0..25 {
+        let next = level + 1;
+        let r = format!("{{\"$ref\":\"#/$defs/d{next}\"}}");
+        write!(defs, ",\"d{level}\":{{\"allOf\":[{r},{r}]}}").unwrap();
+    }
+    defs.push('}');
+    let text = format!(
+        "{{\"name\":\"x\",\"input\":{{\"$ref\":\"#/$defs/d0\",\"$defs\":{defs}}},\"steps\":[{{\"type\":\"noop\"}}]}}"
+    );
+    let findings = Spec::parse(&text, &catalogue()).unwrap_err();
+    assert_eq!((findings[0].code, findings.len()), ("schema", 1));
+}

@@ -1,0 +1,126 @@
+//! Three nodes, and what can go wrong between them.
+
+use std::time::Duration;
+
+use everstep::consensus::{Conflict, Error};
+
+use crate::cluster::{Cluster, IDS, PARTITION, others};
+use crate::node::{PATIENCE, creation, execution, pause, tenant};
+
+/// More than the log keeps, and more than Raft lets pass between two snapshots.
+const MANY: u64 = 1_500;
+
+async fn digests(cluster: &Cluster) -> Vec<u64> {
+    let mut digests = Vec::new();
+    for node in cluster.nodes.values() {
+        digests.push(node.handle.machine(PARTITION).digest().unwrap());
+    }
+    digests
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_have_what_one_was_asked_for() {
+    let cluster = Cluster::start(4_096).await;
+    for number in 0..50 {
+        cluster.append(&IDS, creation(number)).await;
+    }
+    for id in IDS {
+        cluster.caught_up(id, 50).await;
+    }
+    let digests = digests(&cluster).await;
+    assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
+
+    let (leader, epoch) = cluster.leader(&IDS).await;
+    for id in others(leader) {
+        let handle = &cluster.nodes[&id].handle;
+        let refused = handle.append(PARTITION, epoch, creation(99), None).await.unwrap_err();
+        assert_eq!(refused, Error::NoLeader { partition: PARTITION, hint: Some(leader) });
+        assert!(handle.linearize(PARTITION).await.is_err());
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_others_go_on_without_a_leader_that_was_cut_off() {
+    let cluster = Cluster::start(4_096).await;
+    cluster.append(&IDS, creation(1)).await;
+    let (old, old_epoch) = cluster.leader(&IDS).await;
+
+    cluster.network.isolate(old);
+    // It still believes; nothing comes of it, and it does not say that something did.
+    let handle = cluster.nodes[&old].handle.clone();
+    let lonely = tokio::spawn(async move { handle.append(PARTITION, old_epoch, pause(1, 1), None).await });
+    cluster.append(&others(old), creation(2)).await;
+    let (new, new_epoch) = cluster.leader(&others(old)).await;
+    assert_ne!(new, old);
+    assert!(new_epoch > old_epoch, "a later leadership has a higher fence");
+    assert!(cluster.nodes[&old].handle.linearize(PARTITION).await.is_err(), "its reads may be old");
+
+    cluster.network.heal();
+    let lonely = tokio::time::timeout(PATIENCE, lonely).await.unwrap().unwrap();
+    assert!(matches!(lonely, Err(_) | Ok(Err(Conflict::StaleEpoch { .. }))), "{lonely:?}");
+    cluster.caught_up(old, 2).await;
+    let seen = cluster.nodes[&old].handle.machine(PARTITION).record(&tenant(), execution(1)).unwrap();
+    assert_eq!(seen.unwrap().execution.version, 1, "what no quorum had is gone");
+
+    let stale = cluster.nodes[&new].handle.append(PARTITION, old_epoch, pause(1, 1), None).await.unwrap();
+    assert_eq!(stale.unwrap_err(), Conflict::StaleEpoch { current: new_epoch });
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_missed_more_than_the_log_keeps_gets_a_snapshot() {
+    let mut cluster = Cluster::start(16).await;
+    cluster.append(&IDS, creation(0)).await;
+    let (leader, _) = cluster.leader(&IDS).await;
+    let behind = others(leader)[0];
+    cluster.crash(behind).await;
+
+    let up = others(behind);
+    for number in 1..MANY {
+        cluster.append(&up, creation(number)).await;
+    }
+    let purged = async {
+        let (leader, _) = cluster.leader(&up).await;
+        while cluster.nodes[&leader].first_in_log(PARTITION) == Some(0) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, purged).await.expect("the log is purged in time");
+
+    cluster.boot(behind).await;
+    cluster.caught_up(behind, usize::try_from(MANY).unwrap()).await;
+    assert!(cluster.network.snapshots() > 0, "the log alone could not have done it");
+
+    // It goes on from there, and comes back from there.
+    cluster.append(&IDS, creation(MANY)).await;
+    cluster.caught_up(behind, usize::try_from(MANY).unwrap() + 1).await;
+    cluster.crash(behind).await;
+    cluster.boot(behind).await;
+    for id in IDS {
+        cluster.caught_up(id, usize::try_from(MANY).unwrap() + 1).await;
+    }
+    let digests = digests(&cluster).await;
+    assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_when_leaders_crash_one_after_another() {
+    let mut cluster = Cluster::start(4_096).await;
+    for round in 0..4_u64 {
+        for number in round * 20..(round + 1) * 20 {
+            cluster.append(&IDS, creation(number)).await;
+        }
+        let (leader, _) = cluster.leader(&IDS).await;
+        cluster.crash(leader).await;
+        cluster.append(&others(leader), creation(1_000 + round)).await;
+        cluster.boot(leader).await;
+    }
+    for id in IDS {
+        cluster.caught_up(id, 84).await;
+    }
+    let digests = digests(&cluster).await;
+    assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
+    cluster.stop().await;
+}
