@@ -1,6 +1,6 @@
 //! One node, killed with SIGKILL at random instants while it works.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -60,6 +60,16 @@ struct Found {
     violations: Vec<String>,
 }
 
+/// A run while it goes on.
+struct Run<'a> {
+    args: &'a KillArgs,
+    launch: Launch,
+    work: Work,
+    /// The longest that was read of each history so far.
+    earlier: BTreeMap<String, Vec<Value>>,
+    found: Found,
+}
+
 /// Runs the scenario; whether every promise was kept.
 pub(crate) async fn run(args: KillArgs) -> Result<bool> {
     let seed = args.seed.unwrap_or_else(fresh_seed);
@@ -116,35 +126,23 @@ async fn break_and_check(args: &KillArgs, seed: u64, dir: &Path) -> Result<Found
     let mut process = launch.start()?;
     process.ready(&api).await?;
     let workflow = api.create_workflow(&definition(&steps, &effects)).await?;
-    let work = Work::new(api.clone(), workflow, seed);
+    let work = Work::new(api, workflow, seed);
     let submitting = tokio::spawn(work.clone().submit(args.executions));
 
-    let mut found = Found::default();
-    let mut earlier = BTreeMap::new();
+    let mut run = Run { args, launch, work, earlier: BTreeMap::new(), found: Found::default() };
     let mut random = Random::new(seed);
     for round in 0..args.kills {
-        work.release(share(args.executions, args.kills, round));
-        process =
-            one_kill(args, &launch, &api, &work, process, &mut random, &mut earlier, &mut found).await?;
+        run.work.release(share(args.executions, args.kills, round));
+        process = run.one_kill(process, &mut random).await?;
     }
-    process.ready(&api).await?;
-    work.release(usize::try_from(args.executions)?);
-    let healing = Instant::now();
+    process.ready(&run.work.api).await?;
     submitting.await??;
-    heal(args, &work, healing, &mut found).await?;
-    found.heal = healing.elapsed();
-
-    check(&work, &steps, &earlier, &effects, &mut found).await?;
-    let stopped = process.stop().await?;
-    if !stopped.success() {
-        found.violations.push(format!("the node stopped with {stopped}"));
-    }
-    if let Some(damage) = launch.verify().await? {
-        found.violations.push(format!("verify: {damage}"));
-    }
-    worth(args, &mut found);
-    tell(&work, seed, &found);
-    Ok(found)
+    run.heal().await?;
+    run.check(&steps, &effects).await?;
+    run.stop(process).await?;
+    run.demand_worth();
+    run.tell(seed);
+    Ok(run.found)
 }
 
 /// The submissions of a round: all rounds together make all of them due.
@@ -153,141 +151,154 @@ fn share(executions: u64, kills: u32, round: u32) -> usize {
     usize::try_from(executions * (round + 1) / kills - executions * round / kills).unwrap_or(usize::MAX)
 }
 
-/// Lets the node work for a moment, kills it, and starts it again. One in five is killed while it starts.
-#[expect(clippy::too_many_arguments, reason = "one round touches everything a run holds")]
-async fn one_kill(
-    args: &KillArgs,
-    launch: &Launch,
-    api: &Api,
-    work: &Work,
-    mut process: Process,
-    random: &mut Random,
-    earlier: &mut BTreeMap<String, Vec<Value>>,
-    found: &mut Found,
-) -> Result<Process> {
-    if random.once_in(5) {
-        found.kills_while_starting += 1;
-    } else {
-        let ready = process.ready(api).await.with_context(|| format!("after {} kills", found.kills))?;
-        found.ready_max = found.ready_max.max(ready);
-        for (id, events) in work.sample(random, 3).await? {
-            found.histories_read += 1;
-            if let Some(before) = earlier.get(&id) {
-                found.violations.extend(history::extends(&id, before, &events));
+impl Run<'_> {
+    /// Lets the node work for a moment, kills it, and starts it again. One in five is killed while it starts.
+    async fn one_kill(&mut self, mut process: Process, random: &mut Random) -> Result<Process> {
+        let kills = self.found.kills;
+        if random.once_in(5) {
+            self.found.kills_while_starting += 1;
+        } else {
+            let ready =
+                process.ready(&self.work.api).await.with_context(|| format!("after {kills} kills"))?;
+            self.found.ready_max = self.found.ready_max.max(ready);
+            self.read_some(random).await?;
+        }
+        // The instant of the fault, not a wait for anything.
+        sleep(random.duration(Duration::from_millis(self.args.window_ms))).await;
+        process.kill().await.with_context(|| format!("after {kills} kills"))?;
+        self.found.kills += 1;
+        self.launch.start()
+    }
+
+    /// Reads some histories while they grow; what is read now must stay true.
+    async fn read_some(&mut self, random: &mut Random) -> Result<()> {
+        for (id, events) in self.work.sample(random, 3).await? {
+            self.found.histories_read += 1;
+            if let Some(before) = self.earlier.get(&id) {
+                self.found.violations.extend(history::extends(&id, before, &events));
             }
-            earlier.insert(id, events);
+            self.earlier.insert(id, events);
         }
+        Ok(())
     }
-    // The instant of the fault, not a wait for anything.
-    sleep(random.duration(Duration::from_millis(args.window_ms))).await;
-    process.kill().await.with_context(|| format!("after {} kills", found.kills))?;
-    found.kills += 1;
-    launch.start()
-}
 
-/// Waits until every execution is finished.
-async fn heal(args: &KillArgs, work: &Work, since: Instant, found: &mut Found) -> Result<()> {
-    let limit = Duration::from_secs(args.heal_s);
-    loop {
-        let listed = work.listed().await?;
-        let open = |execution: &&Value| {
-            !matches!(execution["status"].as_str(), Some("completed" | "failed" | "cancelled"))
-        };
-        let unfinished: Vec<_> = listed.iter().filter(open).collect();
-        if unfinished.is_empty() {
-            return Ok(());
-        }
-        if since.elapsed() > limit {
-            for execution in unfinished {
-                let (id, status) = (&execution["id"], &execution["status"]);
-                found.violations.push(format!("W19: {id} is still {status} after {limit:?} of peace"));
+    /// Waits until every execution is finished.
+    async fn heal(&mut self) -> Result<()> {
+        let (began, limit) = (Instant::now(), Duration::from_secs(self.args.heal_s));
+        loop {
+            let mut unfinished = self.work.listed().await?;
+            unfinished.retain(|execution| {
+                !matches!(execution["status"].as_str(), Some("completed" | "failed" | "cancelled"))
+            });
+            self.found.heal = began.elapsed();
+            if unfinished.is_empty() {
+                return Ok(());
             }
-            return Ok(());
+            if began.elapsed() > limit {
+                let stuck = unfinished.iter().map(|execution| {
+                    format!(
+                        "W19: {} is still {} after {limit:?} of peace",
+                        execution["id"], execution["status"]
+                    )
+                });
+                self.found.violations.extend(stuck);
+                return Ok(());
+            }
+            sleep(POLL * 10).await;
         }
-        sleep(POLL * 10).await;
     }
-}
 
-/// Compares the three accounts.
-async fn check(
-    work: &Work,
-    steps: &[String],
-    earlier: &BTreeMap<String, Vec<Value>>,
-    effects_file: &Path,
-    found: &mut Found,
-) -> Result<()> {
-    let (effects, strange) = effects::read(effects_file)?;
-    found.effects = effects.values().sum();
-    found.violations.extend(strange.iter().map(|line| format!("W6: strange effect {line:?}")));
-    let acknowledged = work.acknowledged();
-    check_existence(work, &acknowledged, found).await?;
-    for id in acknowledged.values() {
-        let Some(events) = work.history(id).await? else { bail!("the node is gone though nothing broke it") };
-        let (told, violations) = history::check(id, &events, steps);
-        found.violations.extend(violations);
-        found.violations.extend(told.compare(id, &effects));
-        if let Some(before) = earlier.get(id) {
-            found.violations.extend(history::extends(id, before, &events));
+    /// Compares the three accounts.
+    async fn check(&mut self, steps: &[String], effects: &Path) -> Result<()> {
+        let (effects, strange) = effects::read(effects)?;
+        self.found.effects = effects.values().sum();
+        self.found.violations.extend(strange.iter().map(|line| format!("W6: strange effect {line:?}")));
+        let acknowledged = self.work.acknowledged();
+        self.check_existence(&acknowledged).await?;
+        for id in acknowledged.values() {
+            let Some(events) = self.work.history(id).await? else {
+                bail!("the node is gone though nothing broke it")
+            };
+            let (told, violations) = history::check(id, &events, steps);
+            let earlier = self.earlier.get(id).and_then(|before| history::extends(id, before, &events));
+            let compared = told.compare(id, &effects);
+            self.found.violations.extend(violations.into_iter().chain(compared).chain(earlier));
+            let Told { lost, started, .. } = told;
+            self.found.lost += lost;
+            self.found.started += started;
         }
-        let Told { lost, started, .. } = told;
-        found.lost += lost;
-        found.started += started;
+        let known: BTreeSet<_> = acknowledged.values().collect();
+        let foreign = effects.keys().filter(|attempt| !known.contains(&attempt.execution));
+        self.found.violations.extend(foreign.map(|attempt| format!("W1: an effect of unknown {attempt:?}")));
+        Ok(())
     }
-    let known: std::collections::BTreeSet<_> = acknowledged.values().collect();
-    let foreign = effects.keys().filter(|attempt| !known.contains(&attempt.execution));
-    found.violations.extend(foreign.map(|attempt| format!("W1: an effect of unknown {attempt:?}")));
-    Ok(())
-}
 
-/// W1: each acknowledged submission is there once, under its id, completed; and nothing else is.
-async fn check_existence(work: &Work, acknowledged: &BTreeMap<u64, String>, found: &mut Found) -> Result<()> {
-    let listed = work.listed().await?;
-    let mut statuses = BTreeMap::new();
-    for execution in &listed {
-        let id = execution["id"].as_str().context("an execution has an id")?;
-        let status = execution["status"].as_str().unwrap_or_default();
-        if statuses.insert(id, status).is_some() {
-            found.violations.push(format!("W1: {id} is listed twice"));
+    /// W1: each acknowledged submission is there once, under its id, completed; and nothing else is.
+    async fn check_existence(&mut self, acknowledged: &BTreeMap<u64, String>) -> Result<()> {
+        let listed = self.work.listed().await?;
+        let violations = &mut self.found.violations;
+        let mut statuses = BTreeMap::new();
+        for execution in &listed {
+            let id = execution["id"].as_str().context("an execution has an id")?;
+            let status = execution["status"].as_str().unwrap_or_default();
+            if statuses.insert(id, status).is_some() {
+                violations.push(format!("W1: {id} is listed twice"));
+            }
         }
+        for (number, id) in acknowledged {
+            match statuses.remove(id.as_str()) {
+                None => violations.push(format!("W1: submission {number}, acknowledged as {id}, is lost")),
+                Some("completed") => {}
+                Some(status) => violations.push(format!("W19: {id} is {status}")),
+            }
+            let again = self.work.submit_one(*number).await?;
+            if again != *id {
+                violations.push(format!("W1: submission {number} was {id} and is now {again}"));
+            }
+        }
+        violations.extend(statuses.keys().map(|id| format!("W1: {id} exists and nobody was told")));
+        Ok(())
     }
-    for (number, id) in acknowledged {
-        match statuses.remove(id.as_str()) {
-            None => found.violations.push(format!("W1: submission {number}, acknowledged as {id}, is lost")),
-            Some("completed") => {}
-            Some(status) => found.violations.push(format!("W19: {id} is {status}")),
-        }
-        let again = work.submit_one(*number).await?;
-        if again != *id {
-            found.violations.push(format!("W1: submission {number} was {id} and is now {again}"));
-        }
-    }
-    found.violations.extend(statuses.keys().map(|id| format!("W1: {id} exists and nobody was told")));
-    Ok(())
-}
 
-/// A run that proves nothing is no good run.
-fn worth(args: &KillArgs, found: &mut Found) {
-    // Fewer kills may all have missed.
-    const KILLS_TELLING: u32 = 20;
-    if found.kills >= KILLS_TELLING && args.executions >= u64::from(args.kills) && found.lost == 0 {
-        found.violations.push("no kill hit an attempt in flight: the run proves nothing".to_owned());
+    /// Stops the node as an operator would, and asks it whether what it leaves is whole.
+    async fn stop(&mut self, mut process: Process) -> Result<()> {
+        let stopped = process.stop().await?;
+        if !stopped.success() {
+            self.found.violations.push(format!("the node stopped with {stopped}"));
+        }
+        if let Some(damage) = self.launch.verify().await? {
+            self.found.violations.push(format!("verify: {damage}"));
+        }
+        Ok(())
     }
-}
 
-fn tell(work: &Work, seed: u64, found: &Found) {
-    report::table(&[
-        ("seed", seed.to_string()),
-        ("kills", format!("{} ({} while starting)", found.kills, found.kills_while_starting)),
-        ("acknowledged", work.acknowledged().len().to_string()),
-        ("attempts started", found.started.to_string()),
-        ("attempts lost", found.lost.to_string()),
-        ("effects outside", found.effects.to_string()),
-        ("histories read early", found.histories_read.to_string()),
-        ("longest start", format!("{} ms", found.ready_max.as_millis())),
-        ("healed in", format!("{} ms", found.heal.as_millis())),
-        ("violations", found.violations.len().to_string()),
-    ]);
-    report::violations(&found.violations);
+    /// A run that proves nothing is no good run.
+    fn demand_worth(&mut self) {
+        // Fewer kills may all have missed.
+        const KILLS_TELLING: u32 = 20;
+        let telling = self.found.kills >= KILLS_TELLING && self.args.executions >= u64::from(self.args.kills);
+        if telling && self.found.lost == 0 {
+            let reason = "no kill hit an attempt in flight: the run proves nothing";
+            self.found.violations.push(reason.to_owned());
+        }
+    }
+
+    fn tell(&self, seed: u64) {
+        let found = &self.found;
+        report::table(&[
+            ("seed", seed.to_string()),
+            ("kills", format!("{} ({} while starting)", found.kills, found.kills_while_starting)),
+            ("acknowledged", self.work.acknowledged().len().to_string()),
+            ("attempts started", found.started.to_string()),
+            ("attempts lost", found.lost.to_string()),
+            ("effects outside", found.effects.to_string()),
+            ("histories read early", found.histories_read.to_string()),
+            ("longest start", format!("{} ms", found.ready_max.as_millis())),
+            ("healed in", format!("{} ms", found.heal.as_millis())),
+            ("violations", found.violations.len().to_string()),
+        ]);
+        report::violations(&found.violations);
+    }
 }
 
 #[cfg(test)]

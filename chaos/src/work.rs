@@ -20,7 +20,7 @@ const SUBMITTERS: usize = 8;
 /// What every submitter works with.
 #[derive(Debug, Clone)]
 pub(crate) struct Work {
-    api: Api,
+    pub(crate) api: Api,
     workflow: String,
     seed: u64,
     /// A permit for each submission that is due.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 /// Where an execution stands. The server alone derives it.
@@ -78,8 +78,8 @@ pub struct Execution {
     pub workflow_name: String,
     /// Where it stands.
     pub status: ExecutionStatus,
-    /// What it was given. Left out in lists.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// What it was given, `null` if nothing. Left out in lists.
+    #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub input: Option<Value>,
     /// The definition's labels, overridden by the submission's.
     pub labels: BTreeMap<String, String>,
@@ -103,6 +103,11 @@ pub struct Execution {
     /// What this version of the client does not know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+/// Tells a null that was sent from a field that was not.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 impl Execution {

@@ -13,7 +13,7 @@ use super::workflows::WorkflowsCommand;
 
 /// A durable orchestration cluster in one binary.
 #[derive(Debug, Parser)]
-#[command(name = "everstep", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "everstep", version, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 ok, 1 the execution failed, 2 usage or a bad definition, 3 not found, \
                         4 refused, 5 unavailable."
@@ -113,4 +113,29 @@ pub(super) enum ConfigCommand {
 pub(super) struct CompletionsArgs {
     /// For which shell
     pub(super) shell: Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn no_two_arguments_claim_one_name() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_file_comes_from_one_place() {
+        assert!(Cli::try_parse_from(["everstep", "run"]).is_err());
+        assert!(Cli::try_parse_from(["everstep", "run", "a.yaml", "--resume", "e1"]).is_err());
+        assert!(Cli::try_parse_from(["everstep", "workflows", "create", "-f", "a.yaml"]).is_ok());
+        assert!(Cli::try_parse_from(["everstep", "workflows", "create", "a.yaml"]).is_ok());
+        assert!(Cli::try_parse_from(["everstep", "workflows", "create"]).is_err());
+        assert!(
+            Cli::try_parse_from(["everstep", "bench", "--mode", "open"]).is_err(),
+            "an open loop has a rate"
+        );
+    }
 }

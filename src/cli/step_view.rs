@@ -7,7 +7,7 @@ use everstep_sdk::WatchEvent;
 use serde_json::Value;
 
 use super::style::{Style, one_line};
-use super::values::{between, show_duration};
+use super::values::{between, show_duration, show_time};
 
 /// Characters of an output that are shown beside its step.
 const PREVIEW_CHARS: usize = 72;
@@ -50,6 +50,8 @@ impl StepView {
             "step_waiting" => {
                 self.began.insert(step.clone(), (event.at.clone(), 1));
             }
+            // `step_failed` comes next, and tells how long the attempt took.
+            "attempt_failed" if event.body.get("next").is_some_and(|next| next == "exhausted") => {}
             _ => {
                 self.began.remove(&step);
             }
@@ -70,7 +72,7 @@ impl StepView {
                 let next = match word("next") {
                     "backoff" => match between(&event.at, word("until")) {
                         Some(wait) => format!("; again in {}", show_duration(wait)),
-                        None => "; again".to_owned(),
+                        None => "; again at once".to_owned(),
                     },
                     "uncertain" => "; nobody knows whether it happened: a person has to decide".to_owned(),
                     // `step_failed` comes next and says it all.
@@ -170,6 +172,25 @@ mod tests {
                 "✓ charge                  2.0 s  paid ☺",
             ]
         );
+    }
+
+    #[test]
+    fn the_last_failure_is_told_once_with_its_time() {
+        let error = json!({"code": "exit_3", "message": "no"});
+        let lines = told(&[
+            json!({"type": "attempt_started", "at": "2026-01-01T00:00:00Z", "step_id": "a", "attempt": 1}),
+            json!({"type": "attempt_failed", "at": "2026-01-01T00:00:01.5Z", "step_id": "a", "attempt": 1,
+                   "error": error, "next": "exhausted"}),
+            json!({"type": "step_failed", "at": "2026-01-01T00:00:01.5Z", "step_id": "a", "error": error,
+                   "handling": "continue"}),
+            json!({"type": "step_waiting", "at": "2026-01-01T00:00:02Z", "step_id": "b",
+                   "until": "2026-01-01T00:00:05Z"}),
+        ]);
+        let expected = [
+            "✗ a                       1.5 s  exit_3: no; the execution goes on",
+            "… b                              waits 3.0 s, until 2026-01-01 00:00:05",
+        ];
+        assert_eq!(lines, expected);
     }
 
     #[test]

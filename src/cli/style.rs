@@ -20,6 +20,7 @@ impl Style {
     }
 
     /// No colours.
+    #[cfg(test)]
     pub(super) const fn none() -> Self {
         Self { coloured: false }
     }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use everstep_sdk::{Client, ExecutionFilter};
 use futures_util::StreamExt;
 
+use crate::storage;
+
 use super::super::args::Globals;
 use super::super::connect;
 use super::super::failure::{Exit, Failure};
@@ -35,7 +37,12 @@ impl Embedded {
         };
         let settings = Settings::dev(std::env::vars(), overrides).map_err(node::Error::from)?;
         node::log_to_stderr(&settings.log.level, settings.log.format == "json");
-        let node = Node::start(settings).await?;
+        let node = Node::start(settings).await.map_err(|error| {
+            let locked = matches!(error, node::Error::Storage(storage::Error::Locked { .. }));
+            let failure = Failure::from(error);
+            let hint = "to run this on the node that works there: everstep run --server URL FILE";
+            if locked { failure.with_hint(hint) } else { failure }
+        })?;
         tokio::select! {
             () = node.ready() => {}
             reason = node.fatal() => return Err(death(&reason)),
