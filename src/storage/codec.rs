@@ -15,7 +15,7 @@ use super::{Error, Result};
 /// The size of the envelope before its body, in bytes.
 pub const HEADER_BYTES: usize = 12;
 
-/// What an envelope holds. A number is never given twice.
+/// What an envelope holds. A number is never given twice; those below 16 belong to the storage itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Kind(pub u16);
 

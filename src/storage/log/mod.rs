@@ -231,7 +231,7 @@ impl Log {
 
     /// The entries of `range` that exist, in order and without gaps; also those that are not durable yet.
     ///
-    /// Every record is checked again. Errors: `Corrupt` if one is not what was appended, `Io`.
+    /// Every record is checked again. All of them are in memory at once: the caller bounds the range. Errors: `Corrupt` if one is not what was appended, `Io`.
     pub fn read(&self, group: u16, range: Range<u64>) -> Result<Vec<LogEntry>> {
         let shared = &self.handle.shared;
         let Some(window) = shared.view.window(group, range.start, range.end) else { return Ok(Vec::new()) };
