@@ -22,14 +22,14 @@ impl Facts {
     pub(super) fn of(execution: &Execution) -> Self {
         let mut moving = false;
         let mut parked = false;
-        let mut due = execution.deadline;
+        let mut due = None;
         for step in &execution.steps {
             match step.status {
                 StepStatus::Running => moving = true,
                 StepStatus::Ready => moving |= execution.status != Status::Paused,
                 StepStatus::Waiting | StepStatus::Backoff => {
                     parked = true;
-                    due = [due, step.due].into_iter().flatten().min();
+                    due = earliest(due, step.due);
                 }
                 StepStatus::Uncertain => parked = true,
                 StepStatus::Pending
@@ -47,9 +47,15 @@ impl Facts {
             Status::Paused => moving,
             Status::Pending | Status::Running | Status::Compensating => moving || !parked,
         };
-        let due = due.filter(|_| !runnable && status != Status::Paused);
+        // Holding an execution stops its waits, but not its deadline.
+        let due = if status == Status::Paused { None } else { due };
+        let due = earliest(due, execution.deadline).filter(|_| !runnable && !status.is_finished());
         Self { status, runnable, due }
     }
+}
+
+fn earliest(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    [one, other].into_iter().flatten().min()
 }
 
 /// One row. The time is a plain number, the end of time standing for none, to keep the row small.

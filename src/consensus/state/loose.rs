@@ -46,18 +46,19 @@ impl Loose {
 
     /// The oldest rows, up to a number and about a size, but at least one. They stay readable here.
     ///
-    /// What one entry changed leaves together, so that a replay of the entry finds all of it or nothing.
+    /// What one entry changed leaves together, so that a replay of the entry finds all of it or nothing. A row
+    /// leaves as it is now; if a later entry gave it its value, everything up to that entry leaves with it.
     pub(super) fn pick(&mut self, rows_max: usize, bytes_max: usize) -> Vec<Leaving> {
         let mut picked: Vec<Leaving> = Vec::new();
         let mut bytes = 0;
-        let mut entry = None;
+        let mut until = 0;
         while let Some((changed, _)) = self.order.front() {
-            if entry != Some(*changed) && (picked.len() >= rows_max || bytes >= bytes_max) {
+            if *changed > until && (picked.len() >= rows_max || bytes >= bytes_max) {
                 break;
             }
-            let (changed, suffix) = self.order.pop_front().expect("it has a front");
-            entry = Some(changed);
+            let (_, suffix) = self.order.pop_front().expect("it has a front");
             let Some((index, value)) = self.rows.get(&suffix) else { continue };
+            until = until.max(*index);
             bytes += suffix.len() + value.as_ref().map_or(0, Bytes::len);
             picked.push(Leaving { index: *index, suffix, value: value.clone() });
         }

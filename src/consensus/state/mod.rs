@@ -44,6 +44,9 @@ mod tenants;
 mod watch;
 mod weight;
 
+#[cfg(test)]
+mod tests;
+
 pub use checkpoint::CheckpointDone;
 pub use error::Error;
 pub use limits::Limits;
