@@ -1,6 +1,7 @@
 //! Tests of the machine as a whole, over a store that forgets like a disk.
 
 mod claims;
+mod golden;
 mod lists;
 mod lives;
 mod replay;

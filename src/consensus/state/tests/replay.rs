@@ -72,7 +72,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 
 /// Twelve executions: two tenants share half of the ids, in three windows.
 fn who(number: u8) -> (&'static str, ExecutionId) {
-    let tenant = if number % 2 == 0 { "acme" } else { "zeta" };
+    let tenant = if number.is_multiple_of(2) { "acme" } else { "zeta" };
     (tenant, id(START_MS + 64 * u64::from(number % 3), u16::from(number / 4)))
 }
 
