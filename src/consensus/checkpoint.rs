@@ -6,16 +6,25 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openraft::async_runtime::watch::WatchReceiver;
 use tokio::sync::watch;
 
 use super::applied::Applied;
 use super::fatal::Fatal;
+use super::log_store::LogStore;
 use super::state::CheckpointDone;
 use super::state_machine::Raft;
 
 /// Raft learns of a new checkpoint after so many entries, and purges then: often enough to keep the log
 /// short, seldom enough to cost nothing.
 const SNAPSHOT_ENTRIES: u64 = 1_024;
+
+/// Entries are purged so many at a time or more: each purge costs a sync.
+const PURGE_ENTRIES: u64 = 256;
+
+/// Bytes of entries below the checkpoint that stay for followers that are behind. A follower that missed more
+/// is served as fast by a snapshot.
+const TAIL_BYTES: u64 = 64 << 20;
 
 /// Slices written in a row for a group that has fallen behind.
 const SLICES_MAX: usize = 4;
@@ -24,6 +33,13 @@ const SLICES_MAX: usize = 4;
 pub(super) struct Behind {
     pub(super) applied: Arc<Applied>,
     pub(super) raft: Raft,
+    pub(super) log_store: LogStore,
+    /// Entries below the checkpoint that stay in the log, if they are small.
+    pub(super) tail_entries: u64,
+    /// Everything before this entry may be gone from the log.
+    pub(super) purged_before: u64,
+    /// What lies before this entry exceeds the tail in bytes.
+    pub(super) oversize_before: u64,
     /// The state is durable through this entry.
     pub(super) durable: Option<u64>,
     /// Raft knows the checkpoint of this entry.
@@ -74,7 +90,23 @@ impl Behind {
         if durable >= self.named + SNAPSHOT_ENTRIES && self.raft.trigger().snapshot().await.is_ok() {
             self.named = durable;
         }
+        self.purge().await;
         Ok(())
+    }
+
+    /// Lets the log forget what Raft knows to be in a checkpoint, except for the tail.
+    async fn purge(&mut self) {
+        let metrics = self.raft.data_metrics();
+        let Some(snapshot) = metrics.borrow_watched().snapshot.map(|id| id.index) else { return };
+        let by_count = snapshot.saturating_sub(self.tail_entries);
+        let by_bytes = self.log_store.first_within(TAIL_BYTES);
+        self.oversize_before = self.oversize_before.max(by_bytes);
+        let first = by_count.max(self.oversize_before.min(snapshot));
+        if first >= self.purged_before + PURGE_ENTRIES
+            && self.raft.trigger().purge_log(first - 1).await.is_ok()
+        {
+            self.purged_before = first;
+        }
     }
 
     async fn slice(&self, inline_io: bool) -> io::Result<CheckpointDone> {

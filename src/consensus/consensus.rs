@@ -57,7 +57,7 @@ impl Consensus {
         let fatal = Fatal::new();
         let (stop, stopped) = watch::channel(false);
         let (period, inline_io) = (Duration::from_millis(config.checkpoint_ms), config.inline_io);
-        let boot = recovered.boot;
+        let (boot, tail_entries) = (recovered.boot, config.log_tail_entries);
         let common = Common { config, world, log, boot, transport, fatal: fatal.clone(), stop: stopped };
         let mut tasks = JoinSet::new();
         let mut groups = Vec::with_capacity(machines.len());
@@ -68,6 +68,10 @@ impl Consensus {
         let behind = groups.iter().map(|group| Behind {
             applied: group.applied.clone(),
             raft: group.raft.clone(),
+            log_store: group.log_store.clone(),
+            tail_entries,
+            purged_before: 0,
+            oversize_before: 0,
             durable: group.applied.last().map(|id| id.index),
             named: group.applied.last().map_or(0, |id| id.index),
         });

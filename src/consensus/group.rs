@@ -26,9 +26,6 @@ use super::{Config, Error, Leadership, stored};
 /// A snapshot that takes longer is begun anew. Checkpoints wait while one is sent.
 const SNAPSHOT_TIMEOUT_MS: u64 = 120_000;
 
-/// Entries are purged so many at a time or more: each purge costs a sync.
-const PURGE_ENTRIES: u64 = 256;
-
 /// What all groups of a node have in common.
 pub(super) struct Common {
     pub(super) config: Config,
@@ -45,6 +42,7 @@ pub(super) struct Group {
     pub(super) partition: PartitionId,
     pub(super) raft: Raft,
     pub(super) applied: Arc<Applied>,
+    pub(super) log_store: LogStore,
     pub(super) wishes: mpsc::Sender<Wish>,
     pub(super) leadership: watch::Receiver<Leadership>,
 }
@@ -62,11 +60,12 @@ impl Group {
         let Common { config, log, fatal, .. } = common;
         let applied = Arc::new(Applied::open(partition, machine).map_err(|error| fail(&error))?);
         let found = found(log, partition.0, bounds).map_err(|error| fail(&error))?;
+        let log_store = LogStore::new(log.clone(), partition.0, found);
         let raft = Raft::new(
             config.node,
             Arc::new(raft_config(config).validate().map_err(|error| fail(&error))?),
             Factory { node: config.node, group: partition.0, transport: common.transport.clone() },
-            LogStore::new(log.clone(), partition.0, found),
+            log_store.clone(),
             StateMachine::new(applied.clone(), fatal.clone(), config.inline_io),
         )
         .await
@@ -99,7 +98,7 @@ impl Group {
         };
         tasks.spawn(herald.run(common.stop.clone()));
         tasks.spawn(proposer.run(common.stop.clone()));
-        Ok(Self { partition, raft, applied, wishes, leadership })
+        Ok(Self { partition, raft, applied, log_store, wishes, leadership })
     }
 
     /// Whether this node alone decides, with the membership that is in force or on its way.
@@ -151,10 +150,9 @@ fn raft_config(config: &Config) -> openraft::Config {
         heartbeat_interval: config.heartbeat_ms,
         election_timeout_min: config.election_ms.0,
         election_timeout_max: config.election_ms.1,
-        // Checkpoints decide when there is a new snapshot.
+        // Checkpoints decide when there is a new snapshot and what is purged.
         snapshot_policy: SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: config.log_tail_entries,
-        purge_batch_size: PURGE_ENTRIES,
+        max_in_snapshot_log_to_keep: u64::MAX,
         install_snapshot_timeout: SNAPSHOT_TIMEOUT_MS,
         backoff: "50ms 100ms 200ms ...1s".to_owned(),
         // A node that was cut off must not depose a leader when it comes back.

@@ -15,10 +15,11 @@ use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::{LogState, OptionalSend, RaftLogReader};
 use tokio::sync::oneshot;
 
-use crate::storage::Log;
+use crate::storage::{Log, LogEntry};
 
 use super::recent::Recent;
 use super::stored;
+use super::tail::Tail;
 use super::types::{Entry, LogId, Types, Vote};
 
 /// So many bytes of entries are sent to a follower or applied at a time.
@@ -48,11 +49,21 @@ struct Shared {
 struct State {
     found: Found,
     recent: Recent,
+    tail: Tail,
 }
 
 impl LogStore {
     pub(super) fn new(log: Log, group: u16, found: Found) -> Self {
-        Self(Arc::new(Shared { log, group, state: Mutex::new(State { found, recent: Recent::default() }) }))
+        Self(Arc::new(Shared {
+            log,
+            group,
+            state: Mutex::new(State { found, recent: Recent::default(), tail: Tail::default() }),
+        }))
+    }
+
+    /// The first entry of the last `bytes_max` bytes or so; 0 if the log is not as large.
+    pub(super) fn first_within(&self, bytes_max: u64) -> u64 {
+        self.0.state().tail.first_within(bytes_max)
     }
 }
 
@@ -184,9 +195,10 @@ impl RaftLogStorage<Types> for LogStore {
             callback.io_completed(Ok(()));
             return Ok(());
         };
-        let records = entries.iter().map(stored::record).collect();
+        let records: Vec<LogEntry> = entries.iter().map(stored::record).collect();
         {
             let mut state = self.0.state();
+            records.iter().for_each(|record| state.tail.note(record.index, record.bytes.len()));
             entries.into_iter().for_each(|entry| state.recent.push(entry));
             state.found.last = Some(last);
         }

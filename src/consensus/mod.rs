@@ -48,6 +48,7 @@ mod state_machine;
 mod stored;
 #[cfg(test)]
 mod suite;
+mod tail;
 mod types;
 mod view;
 mod weight;

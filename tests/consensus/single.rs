@@ -174,10 +174,11 @@ async fn slots_are_spread_in_ranges() {
 async fn a_state_that_cannot_be_written_ends_the_node() {
     let state = Arc::new(MemoryStore::new());
     let node = alone(&Disks { state: state.clone(), ..Disks::in_memory() }).await;
-    node.leads(FIRST).await;
+    let epoch = node.leads(FIRST).await;
     let mut fatal = node.handle.fatal();
     assert_eq!(*fatal.borrow(), None);
     state.fail_after(Some(0));
+    node.handle.append(FIRST, epoch, creation(1), None).await.unwrap().unwrap();
     let raised = fatal.wait_for(Option::is_some);
     let reason = tokio::time::timeout(PATIENCE, raised).await.expect("it is noticed").unwrap().clone();
     assert!(reason.unwrap().contains("write the state behind"));
