@@ -30,6 +30,11 @@ enum Act {
         ms: u16,
     },
     Checkpoint,
+    /// An entry is applied while a checkpoint writes.
+    Between {
+        who: u8,
+        what: u8,
+    },
     /// The store fails after so many operations, then the power is cut; so many unsynced batches survive.
     Crash {
         fail_after: Option<u8>,
@@ -64,6 +69,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         1 => (0..3_u8).prop_map(|text| Act::Pin { text }),
         2 => select(vec![1_u16, 40, 70, 700]).prop_map(|ms| Act::Later { ms }),
         5 => Just(Act::Checkpoint),
+        3 => (0..12_u8, 0..10_u8).prop_map(|(who, what)| Act::Between { who, what }),
         2 => (prop::option::of(0..2_u8), 0..2_u8).prop_map(|(fail_after, survive)| Act::Crash { fail_after, survive }),
         1 => Just(Act::Move),
     ];
@@ -180,6 +186,7 @@ impl Pair {
                 let done = self.subject.checkpoint(&meta_at).unwrap();
                 assert!(done.index <= self.calm.index, "durable beyond the log");
             }
+            Act::Between { who: number, what } => self.between(number, what),
             Act::Crash { fail_after, survive } => {
                 if let Some(operations) = fail_after {
                     self.store.fail_after(Some(operations.into()));
@@ -191,6 +198,27 @@ impl Pair {
             }
             Act::Move => self.move_to_another(),
         }
+    }
+
+    fn between(&mut self, number: u8, what: u8) {
+        let (tenant, id) = who(number);
+        let record = self.calm.machine.record(&super::tenant(tenant), id).unwrap();
+        let version = record.map_or(0, |record| record.execution.version);
+        let events = events(tenant, version, what, 1, self.calm.now_ms);
+        let (epoch, at) = (self.calm.machine.epoch(), at(self.calm.now_ms));
+        let appends = vec![append(tenant, id, version, events)];
+        let command = Command::Batch(Batch { epoch, at, pins: vec![], appends });
+        self.calm.index += 1;
+        let index = self.calm.index;
+        self.calm.machine.apply(index, &command);
+        // The meta is asked for when the slice is picked and before it is written.
+        let during = |durable| {
+            self.subject.apply(index, &command);
+            meta_at(durable)
+        };
+        self.subject.checkpoint(&during).unwrap();
+        self.subject.apply(index, &command);
+        self.log.push(Some(command));
     }
 
     fn replay(&mut self) {
