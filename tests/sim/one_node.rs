@@ -10,7 +10,7 @@ use everstep::consensus;
 use everstep::engine::model::{ExecutionId, Payload, Status, TenantId};
 use everstep::node::{Core, Parts};
 use everstep::runners::{self, Registry};
-use everstep::storage::{Log, LogOptions, MemoryStore};
+use everstep::storage::{Driver, Log, LogOptions, MemoryHardState, MemoryStore};
 
 use crate::effects::Outside;
 use crate::world::{Dice, simulated};
@@ -63,8 +63,10 @@ async fn live(seed: u64) -> String {
     let world = simulated(seed);
     let seen = Arc::new(Mutex::new(Vec::new()));
     let outside = Outside { dice: Dice::new(seed ^ 0xeffec7), seen: seen.clone() };
-    let runners = Registry::new(runners::Settings::default()).unwrap().with(Arc::new(outside));
-    let log = Log::open(LogOptions::simulated()).unwrap();
+    let runners = Registry::new(runners::Settings::default(), world.clock.clone()).unwrap();
+    let runners = runners.with(Arc::new(outside));
+    let (disk, hard_state) = (Arc::new(MemoryStore::new()), Arc::new(MemoryHardState::new()));
+    let log = Log::open(LogOptions { driver: Driver::Task, ..LogOptions::new(disk, hard_state, 1) }).unwrap();
     let consensus = consensus::Config { inline_io: true, ..consensus::Config::single(1) };
     let state = Arc::new(MemoryStore::new());
     let core = Core::start(Parts { consensus, world, log, state, runners }).await.unwrap();

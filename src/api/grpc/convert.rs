@@ -43,7 +43,7 @@ pub(super) fn execution(record: &Record, spec: &Spec, whole: bool) -> v1::Execut
         finished_at: execution.finished_at.map(time),
         deadline: execution.deadline.map(time),
         current_steps: current_steps(execution, spec).map(current_step).collect(),
-        allowed_actions: execution.status.allowed_actions().iter().map(|it| action(*it).into()).collect(),
+        allowed_actions: execution.allowed_actions().iter().map(|it| action(*it).into()).collect(),
         priority: u32::from(execution.priority),
         created_by: execution.by.clone(),
         version: execution.version,

@@ -60,7 +60,7 @@ pub(in crate::api) fn write_execution(out: &mut Vec<u8>, record: &Record, spec: 
     object.time("finished_at", execution.finished_at);
     object.time("deadline", execution.deadline);
     write_current_steps(object.key("current_steps"), execution, spec);
-    object.list("allowed_actions", execution.status.allowed_actions(), |out, action| {
+    object.list("allowed_actions", &execution.allowed_actions(), |out, action| {
         write_text(out, action.as_str());
     });
     object.number("version", execution.version);
