@@ -1,14 +1,15 @@
 # What people and CI run. `make test` is the whole check; everything else is a part of it or a tool.
 #
 # Variables: SEED for the simulation, BENCH for arguments of `everstep bench`,
-# CHAOS for arguments of the chaos runner, FUZZ_SECONDS for each fuzz target.
+# CHAOS for arguments of the chaos runner's `kill`, FUZZ_SECONDS for each fuzz target.
 
 CARGO ?= cargo
 SEED ?= 1
-CHAOS ?=
+CHAOS ?= --kills 12 --executions 60
 BENCH ?=
 FUZZ_SECONDS ?= 60
 
+TARGET_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
 .PHONY: help test check fmt clippy unit doctest docs sim chaos bench fuzz deny cluster clean
@@ -45,7 +46,7 @@ sim: ## The simulation, with SEED=42 the one of that seed
 
 chaos: ## A short run of faults against real processes
 	$(CARGO) build --locked -p everstep --bin everstep
-	$(CARGO) run --locked -p everstep-chaos -- $(CHAOS)
+	$(CARGO) run --locked -p everstep-chaos -- kill --binary '$(TARGET_DIR)/debug/everstep' $(CHAOS)
 
 bench: ## Load against an embedded node, release build
 	$(CARGO) run --locked --release -- bench $(BENCH)

@@ -5,7 +5,7 @@ use std::path::Path;
 /// Links of a document to files that are not there.
 pub(super) fn broken(root: &Path, document: &str) -> Vec<String> {
     let path = root.join(document);
-    let text = std::fs::read_to_string(&path).unwrap();
+    let text = std::fs::read_to_string(&path).expect("a document that was listed can be read");
     let dir = path.parent().unwrap_or(root);
     targets(&text)
         .into_iter()

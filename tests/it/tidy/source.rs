@@ -31,10 +31,17 @@ impl Tree {
         for dir in ROOTS {
             walk(&root.join(dir), "rs", &mut paths);
         }
-        let relative = |path: &PathBuf| path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+        let relative = |path: &PathBuf| {
+            path.strip_prefix(root).expect("it is below the root").to_string_lossy().into_owned()
+        };
         let mut sources: Vec<Source> = paths
             .iter()
-            .map(|path| Source::new(&relative(path), &fs::read_to_string(path).unwrap()))
+            .map(|path| {
+                Source::new(
+                    &relative(path),
+                    &fs::read_to_string(path).expect("a file that was listed can be read"),
+                )
+            })
             .collect();
         let tests: BTreeSet<String> = sources.iter().flat_map(test_modules).collect();
         for source in &mut sources {
@@ -46,8 +53,8 @@ impl Tree {
             });
         }
         let mut documents = Vec::new();
-        for entry in fs::read_dir(root).unwrap() {
-            let path = entry.unwrap().path();
+        for entry in fs::read_dir(root).expect("a directory that is there can be listed") {
+            let path = entry.expect("a directory that is there can be listed").path();
             if path.is_file() {
                 documents.extend(path.extension().is_some_and(|it| it == "md").then_some(path));
             }
@@ -75,7 +82,8 @@ impl Source {
 
 fn walk(dir: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(dir) else { return };
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<PathBuf> =
+        entries.map(|entry| entry.expect("a directory that is there can be listed").path()).collect();
     paths.sort();
     for path in paths {
         if path.is_dir() {
