@@ -60,7 +60,7 @@ impl FromRequest<Front> for Body {
 }
 
 impl Body {
-    /// The fields of a JSON object; none if there is no body. Errors: another type, bad JSON, or
+    /// The fields of a JSON object; none if there is no body, or null. Errors: another type, bad JSON, or
     /// something that is not an object.
     pub(in crate::api) fn fields(self) -> Result<Fields, Problem> {
         if self.format != Some(Format::Json) {
@@ -71,6 +71,7 @@ impl Body {
         }
         match json(&self.bytes)? {
             Value::Object(map) => Ok(Fields::new(map)),
+            Value::Null => Ok(Fields::default()),
             other => Err(Problem::field(
                 "invalid_field",
                 "",

@@ -1,6 +1,7 @@
 //! Both front ends from outside, over a node in memory.
 
 mod calls;
+mod connections;
 mod contract;
 mod refusals;
 

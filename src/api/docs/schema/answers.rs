@@ -197,13 +197,13 @@ pub(in crate::api) enum SubmittedResponses {
         status = 200,
         headers(("Idempotent-Replayed" = String, description = "`true` if the key was used before."))
     )]
-    Finished(#[to_schema] Execution),
+    Finished(Execution),
     /// It is durable and on its way.
     #[response(status = 201, headers(("Location" = String, description = "Its path.")))]
-    Created(#[to_schema] Execution),
+    Created(Execution),
     /// The wait ran out; it goes on.
     #[response(status = 202, headers(("Location" = String, description = "Its path.")))]
-    Unfinished(#[to_schema] Execution),
+    Unfinished(Execution),
 }
 
 /// One line of a log.

@@ -53,8 +53,9 @@ pub(in crate::api) struct Definition {
     output: Option<Value>,
 }
 
-/// One step of a definition. Further fields are described in the guide to the workflow language.
+/// One step of a definition.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(in crate::api) struct StepDefinition {
     /// `step<N>` unless given.
     #[serde(default)]
@@ -63,10 +64,17 @@ pub(in crate::api) struct StepDefinition {
     #[serde(default)]
     #[schema(nullable = false)]
     name: Option<String>,
-    /// What runs it. Instead of it: `provider` and `action`.
+    /// What runs it. `provider` means the same.
     #[serde(default, rename = "type")]
     #[schema(nullable = false)]
     runner: Option<String>,
+    #[serde(default)]
+    #[schema(nullable = false)]
+    provider: Option<String>,
+    /// Which of the runner's actions; its first unless given.
+    #[serde(default)]
+    #[schema(nullable = false)]
+    action: Option<String>,
     /// What the runner gets; strings may hold expressions.
     #[serde(default)]
     #[schema(nullable = false, value_type = Option<Object>)]
@@ -75,4 +83,43 @@ pub(in crate::api) struct StepDefinition {
     #[serde(default)]
     #[schema(nullable = false, max_items = 256)]
     needs: Option<Vec<String>>,
+    /// `all` (unless given), `any`, or how many of its needs it waits for.
+    #[serde(default)]
+    #[schema(value_type = Option<Value>)]
+    join: Option<Value>,
+    /// An expression; the step is skipped unless it is true.
+    #[serde(default)]
+    #[schema(nullable = false)]
+    when: Option<String>,
+    /// How long an attempt may take: `10s`, or a number of seconds.
+    #[serde(default)]
+    #[schema(value_type = Option<Value>)]
+    timeout: Option<Value>,
+    /// `{attempts, backoff, initial, factor, max, jitter, on}`.
+    #[serde(default)]
+    #[schema(nullable = false, value_type = Option<Object>)]
+    retry: Option<Value>,
+    /// `fail` (unless given), `continue`, or `{goto: step}`.
+    #[serde(default)]
+    #[schema(value_type = Option<Value>)]
+    on_error: Option<Value>,
+    /// `fail` (unless given) or `continue`.
+    #[serde(default)]
+    #[schema(nullable = false, pattern = "^(fail|continue)$")]
+    on_timeout: Option<String>,
+    /// What the death of the step's node means: `retry` (unless given) or `uncertain`.
+    #[serde(default)]
+    #[schema(nullable = false, pattern = "^(retry|uncertain)$")]
+    on_lost: Option<String>,
+    /// Steps whose failure this one takes care of.
+    #[serde(default)]
+    #[schema(value_type = Option<Value>)]
+    catch: Option<Value>,
+    /// Reshapes what the runner answered; may hold expressions.
+    #[serde(default)]
+    #[schema(value_type = Option<Value>)]
+    output: Option<Value>,
+    #[serde(default)]
+    #[schema(required = false, schema_with = super::labels)]
+    labels: Option<BTreeMap<String, String>>,
 }

@@ -20,7 +20,7 @@ pub(in crate::api) use params::{
 pub(in crate::api) use requests::{EmptyBody, ReasonBody, RetryBody, Submission, WorkflowSubmission};
 
 use utoipa::openapi::schema::AdditionalProperties;
-use utoipa::openapi::{Object, ObjectBuilder, Type};
+use utoipa::openapi::{Array, ArrayBuilder, Object, ObjectBuilder, Type};
 
 use crate::engine::model::limits::{LABEL_BYTES_MAX, LABELS_MAX};
 
@@ -33,4 +33,10 @@ fn labels() -> Object {
         .additional_properties(Some(AdditionalProperties::RefOr(value.build().into())))
         .max_properties(Some(LABELS_MAX))
         .build()
+}
+
+/// Filters by label.
+fn label_filters() -> Array {
+    let filter = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[^:]{1,256}:.{0,256}$"));
+    ArrayBuilder::new().items(filter).build()
 }

@@ -45,7 +45,13 @@ pub(in crate::api) struct IdempotencyHeader {
 #[into_params(parameter_in = Header)]
 pub(in crate::api) struct IfMatchHeader {
     /// The ETag of the version that is to be replaced; another latest version answers 412.
-    #[param(rename = "If-Match", required = false, nullable = false, example = "\"3\"")]
+    #[param(
+        rename = "If-Match",
+        required = false,
+        nullable = false,
+        pattern = r#"^(\*|"[1-9][0-9]{0,8}")$"#,
+        example = "\"3\""
+    )]
     tag: Option<String>,
 }
 
@@ -61,7 +67,7 @@ pub(in crate::api) struct VersionParams {
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct PageParams {
     /// `next_cursor` of the page before.
-    #[param(required = false, nullable = false)]
+    #[param(required = false, nullable = false, pattern = "^v[0-9a-f]{1,8}$")]
     cursor: Option<String>,
     /// Entries on the page; 50 unless given.
     #[param(required = false, nullable = false, minimum = 1, maximum = 200)]
@@ -72,7 +78,7 @@ pub(in crate::api) struct PageParams {
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct HistoryParams {
     /// `next_cursor` of the page before.
-    #[param(required = false, nullable = false)]
+    #[param(required = false, nullable = false, pattern = "^h[0-9a-f]{1,16}$")]
     cursor: Option<String>,
     /// Events on the page; 50 unless given.
     #[param(required = false, nullable = false, minimum = 1, maximum = 1000)]
@@ -86,7 +92,7 @@ pub(in crate::api) struct WorkflowFilters {
     #[param(required = false, nullable = false, inline)]
     status: Option<super::definition::DefinitionStatus>,
     /// `next_cursor` of the page before.
-    #[param(required = false, nullable = false)]
+    #[param(required = false, nullable = false, pattern = "^w[0-9a-f]{32}$")]
     cursor: Option<String>,
     /// Entries on the page; 50 unless given.
     #[param(required = false, nullable = false, minimum = 1, maximum = 200)]
@@ -109,10 +115,10 @@ pub(in crate::api) struct ExecutionFilters {
     #[param(required = false, nullable = false, format = DateTime)]
     created_before: Option<String>,
     /// With this label, as `name:value`; repeat it for several, all of which have to be there.
-    #[param(required = false, nullable = false)]
+    #[param(required = false, schema_with = super::label_filters)]
     label: Option<Vec<String>>,
     /// `next_cursor` of the page before.
-    #[param(required = false, nullable = false)]
+    #[param(required = false, nullable = false, pattern = "^e[0-9a-f]{32}$")]
     cursor: Option<String>,
     /// Entries on the page; 50 unless given.
     #[param(required = false, nullable = false, minimum = 1, maximum = 200)]

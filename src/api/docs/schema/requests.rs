@@ -23,18 +23,36 @@ pub(in crate::api) struct WorkflowSubmission {
     labels: Option<BTreeMap<String, String>>,
 }
 
-/// What to run: `definition` or `workflow_id`, not both.
+/// What to run: an inline definition, or a workflow.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+#[schema(example = json!({"definition": {"name": "hello", "steps": [{"type": "noop"}]}, "input": {}}))]
+pub(in crate::api) enum Submission {
+    Inline(InlineSubmission),
+    Known(KnownSubmission),
+}
+
+/// An execution of a definition that comes with it.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"definition": {"name": "hello", "steps": [{"type": "noop"}]}, "input": {}}))]
-pub(in crate::api) struct Submission {
-    /// A definition: an object, or a text of JSON or YAML.
+pub(in crate::api) struct InlineSubmission {
+    definition: DefinitionOrText,
+    /// Any JSON, checked against the definition's schema.
     #[serde(default)]
     #[schema(value_type = Option<Value>)]
-    definition: Option<Value>,
-    /// A workflow.
+    input: Option<Value>,
+    /// Added to the definition's.
     #[serde(default)]
-    workflow_id: Option<Uuid>,
+    #[schema(required = false, schema_with = super::labels)]
+    labels: Option<BTreeMap<String, String>>,
+}
+
+/// An execution of a workflow.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct KnownSubmission {
+    /// Which workflow.
+    workflow_id: Uuid,
     /// Which version of the workflow; the latest unless given.
     #[serde(default)]
     #[schema(minimum = 1)]
@@ -47,6 +65,14 @@ pub(in crate::api) struct Submission {
     #[serde(default)]
     #[schema(required = false, schema_with = super::labels)]
     labels: Option<BTreeMap<String, String>>,
+}
+
+/// A definition: an object, or a text of JSON or YAML.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub(in crate::api) enum DefinitionOrText {
+    Object(super::Definition),
+    Text(String),
 }
 
 /// Why.
