@@ -92,7 +92,10 @@ impl StepView {
             "step_skipped" => self.row(&style.dim("–"), step, None, &format!("skipped: {}", word("reason"))),
             "step_cancelled" => self.row(&style.dim("–"), step, took, "cancelled"),
             "step_waiting" => {
-                self.row(&style.warm("…"), step, None, &format!("waits until {}", word("until")))
+                let until = word("until");
+                let wait = between(&event.at, until).map(|wait| format!(" {},", show_duration(wait)));
+                let note = format!("waits{} until {}", wait.unwrap_or_default(), show_time(until));
+                self.row(&style.warm("…"), step, None, &note)
             }
             "outcome_ignored" => self.row(&style.dim("·"), step, None, "a late outcome does not count"),
             "paused" | "resumed" | "retried" => {
