@@ -329,7 +329,7 @@ fn merge(pages: Vec<Page>, limit: usize) -> Page {
     let frontier = pages.iter().filter_map(|page| page.next).max();
     let mut items: Vec<_> = pages.into_iter().flat_map(|page| page.items).collect();
     items.retain(|record| frontier.is_none_or(|frontier| record.execution.id >= frontier));
-    items.sort_unstable_by(|a, b| b.execution.id.cmp(&a.execution.id));
+    items.sort_unstable_by_key(|record| std::cmp::Reverse(record.execution.id));
     let next = if items.len() > limit {
         items.truncate(limit);
         items.last().map(|record| record.execution.id)

@@ -79,7 +79,7 @@ impl Actor for PartitionSupervisor {
         let mut leadership = partition.consensus.leadership(partition.id);
         let follower = tokio::spawn(async move {
             loop {
-                let now = leadership.borrow_and_update().clone();
+                let now = *leadership.borrow_and_update();
                 if myself.send_message(Message::Leadership(now)).is_err()
                     || leadership.changed().await.is_err()
                 {

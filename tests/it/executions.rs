@@ -77,6 +77,7 @@ async fn a_key_makes_a_submission_happen_once() {
     let first = answer(trigger(json!({"n": 1}))).await;
     let second = answer(trigger(json!({"n": 1}))).await;
     assert_eq!(first.body["execution_id"], second.body["execution_id"], "{} {}", first.text, second.text);
+    assert_eq!(second.headers["idempotent-replayed"], "true");
     let other = answer(trigger(json!({"n": 2}))).await;
     assert_eq!(
         (other.status, other.body["code"].as_str()),

@@ -1,5 +1,7 @@
 //! The integration tests, one binary: linking is the slow part.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
 mod executions;
 mod harness;
 mod tidy;

@@ -54,8 +54,8 @@ fn simulate(seed: u64) -> String {
         Ok(())
     });
     sim.run().unwrap();
-    let trace = trace.lock().unwrap().clone();
-    trace
+    drop(sim);
+    Arc::into_inner(trace).expect("the client is gone").into_inner().unwrap()
 }
 
 /// The node and its users.
