@@ -1,5 +1,6 @@
 //! What a node tells of itself: logs on stderr, metrics as text.
 
+use std::io::IsTerminal;
 use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -29,9 +30,11 @@ pub(super) fn exposition() -> impl Fn() -> String + Clone + Send + Sync + 'stati
     move || recorder.as_ref().map(PrometheusHandle::render).unwrap_or_default()
 }
 
-/// Sends the log to stderr. A second call changes nothing.
+/// Sends the log to stderr, in colours on a terminal. A second call changes nothing.
 pub fn log_to_stderr(level: &str, json: bool) {
     let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let builder =
+        tracing_subscriber::fmt().with_ansi(colours).with_env_filter(filter).with_writer(std::io::stderr);
     let _installed_before = if json { builder.json().try_init() } else { builder.try_init() };
 }

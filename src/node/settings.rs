@@ -146,7 +146,7 @@ pub struct LogSettings {
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { level: "info".to_owned(), format: "text".to_owned() }
+        Self { level: "info,openraft=warn".to_owned(), format: "text".to_owned() }
     }
 }
 
@@ -205,7 +205,8 @@ impl Settings {
         settings.http.allow_loopback = true;
         "dev".clone_into(&mut settings.api.anonymous_user);
         settings.node.data_dir = ".everstep".into();
-        "warn".clone_into(&mut settings.log.level);
+        // Elections at a start are no news to a person at a desk.
+        "warn,openraft=error,everstep::access=error".clone_into(&mut settings.log.level);
         settings.overlay(None, variables, overrides)
     }
 
