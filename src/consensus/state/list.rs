@@ -54,7 +54,8 @@ impl Machine {
         let mut cursor = query.before.unwrap_or_else(|| ExecutionId::from_uuid(Uuid::max()));
         let mut looks = 0;
         loop {
-            let step = self.step(tenant, cursor)?;
+            let end = cursor;
+            let step = self.step(tenant, end)?;
             for (id, found) in step.found.into_iter().rev() {
                 looks += 1;
                 cursor = id;
@@ -67,7 +68,10 @@ impl Machine {
                 }
             }
             match step.floor {
-                Some(floor) => cursor = floor,
+                Some(floor) => {
+                    assert!(floor < end, "each step of a walk ends below the one before");
+                    cursor = floor;
+                }
                 None => return Ok(page),
             }
         }
@@ -120,8 +124,14 @@ impl Machine {
         let reading = self.disk.reading();
         let lowest =
             floor.map_or_else(|| keys::packs(tenant), |floor| keys::window(tenant, keys::window_of(floor)));
-        let above =
-            keys::after(&keys::window(tenant, keys::window_of(cursor))).expect("it begins with a letter");
+        // Ids are below the cursor: where it is the first of its window, that window has none.
+        let window = keys::window_of(cursor);
+        let within = keys::window(tenant, window);
+        let above = if cursor == first_of(window) {
+            within
+        } else {
+            keys::after(&within).expect("it begins with a letter")
+        };
         let lower = Bound::Included(lowest.as_slice());
         let mut rows = reading.scan(lower, &above, Direction::Backward, STEP_PACKS)?;
         let mut end = None;

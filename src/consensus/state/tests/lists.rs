@@ -107,3 +107,17 @@ fn a_window_with_many_packs_is_packed_anew() {
         assert_eq!(record.execution.version, 3);
     }
 }
+
+/// The walk ends a step at the first id of a window, and the next one has to begin below that window.
+#[test]
+fn a_list_goes_on_below_windows_of_many_packs() {
+    let mut bench = Bench::new(Limits { finished_rounds: 0, window_packs_max: 100, ..Limits::default() });
+    let mut all: Vec<_> = (0..60).map(|number| id(START_MS + 64 * u64::from(number / 20), number)).collect();
+    for id in &all {
+        bench.start("acme", *id);
+        bench.go_on("acme", *id, vec![completed()]);
+        bench.write_all();
+    }
+    all.reverse();
+    assert_eq!(ids(&bench.machine, "acme"), all);
+}
