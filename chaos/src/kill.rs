@@ -32,6 +32,9 @@ pub(crate) struct KillArgs {
     /// Steps of each execution
     #[arg(long, default_value_t = 5, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=100))]
     steps: u32,
+    /// Let each kill take with it what was not synced, as a power cut does
+    #[arg(long)]
+    power_loss: bool,
     /// Chooses the instants; printed with the result
     #[arg(long)]
     seed: Option<u64>,
@@ -90,8 +93,9 @@ pub(crate) async fn run(args: KillArgs) -> Result<bool> {
         let (kills, executions, steps, window) = (args.kills, args.executions, args.steps, args.window_ms);
         report::say(&format!(
             "again: everstep-chaos kill --binary {} --kills {kills} --executions {executions} --steps {steps} \
-             --window-ms {window} --seed {seed}",
-            args.binary.display()
+             --window-ms {window} --seed {seed}{}",
+            args.binary.display(),
+            if args.power_loss { " --power-loss" } else { "" }
         ));
     } else if temporary {
         std::fs::remove_dir_all(&dir).with_context(|| format!("remove {}", dir.display()))?;
@@ -119,7 +123,7 @@ fn fresh_seed() -> u64 {
 
 async fn break_and_check(args: &KillArgs, seed: u64, dir: &Path) -> Result<Found> {
     let effects = dir.join("effects");
-    let launch = Launch::new(&args.binary, dir)?;
+    let launch = Launch::new(&args.binary, dir, args.power_loss)?;
     let api = Api::new(launch.address())?;
     let steps: Vec<String> = (1..=args.steps).map(|step| format!("s{step}")).collect();
 
@@ -167,6 +171,7 @@ impl Run<'_> {
         sleep(random.duration(Duration::from_millis(self.args.window_ms))).await;
         process.kill().await.with_context(|| format!("after {kills} kills"))?;
         self.found.kills += 1;
+        self.launch.after_kill()?;
         self.launch.start()
     }
 

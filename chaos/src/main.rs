@@ -26,6 +26,7 @@ mod api;
 mod effects;
 mod history;
 mod kill;
+mod power;
 mod process;
 mod report;
 mod seed;

@@ -10,6 +10,7 @@ use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
 use crate::api::Api;
+use crate::power::Power;
 
 /// Between two looks at a condition.
 pub(crate) const POLL: Duration = Duration::from_millis(10);
@@ -22,6 +23,7 @@ pub(crate) struct Launch {
     binary: PathBuf,
     dir: PathBuf,
     port: u16,
+    power: Option<Power>,
 }
 
 /// A node that was started.
@@ -32,10 +34,12 @@ pub(crate) struct Process {
 
 impl Launch {
     /// A node of `binary` that keeps everything below `dir`, on a port that was free a moment ago.
-    pub(crate) fn new(binary: &Path, dir: &Path) -> Result<Self> {
+    /// With `power_loss`, a kill takes with it what was not synced.
+    pub(crate) fn new(binary: &Path, dir: &Path, power_loss: bool) -> Result<Self> {
         let binary = binary.canonicalize().with_context(|| format!("find {}", binary.display()))?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        Ok(Self { binary, dir: dir.to_owned(), port })
+        let power = power_loss.then(|| Power::new(dir, &dir.join("data"))).transpose()?;
+        Ok(Self { binary, dir: dir.to_owned(), port, power })
     }
 
     pub(crate) fn address(&self) -> String {
@@ -58,6 +62,7 @@ impl Launch {
             .current_dir(&self.dir)
             // Settings of the person who runs this must not change what is tested.
             .env_remove("EVERSTEP_ADDRESS")
+            .envs(self.power.iter().flat_map(Power::environment))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -65,6 +70,11 @@ impl Launch {
             .spawn()
             .with_context(|| format!("start {}", self.binary.display()))?;
         Ok(Process { child })
+    }
+
+    /// What the kill of the node did to its disk.
+    pub(crate) fn after_kill(&self) -> Result<()> {
+        self.power.as_ref().map_or(Ok(()), Power::cut)
     }
 
     /// Asks the binary itself whether the data directory is whole; what it says if not.

@@ -93,6 +93,14 @@ pub struct SledStore {
     stamp: Option<Mutex<Stamp>>,
 }
 
+/// Makes durable which files are in a database's directory, and the directory itself.
+fn sync_directories(path: &Path) -> Result<()> {
+    for directory in [Some(path), path.parent()].into_iter().flatten() {
+        File::open(directory).and_then(|it| it.sync_all()).map_err(Error::open(directory))?;
+    }
+    Ok(())
+}
+
 impl SledStore {
     /// Opens or creates the database in the directory `path`, with a page cache of `cache_bytes`.
     ///
@@ -115,6 +123,9 @@ impl SledStore {
             .segment_size(SEGMENT_BYTES)
             .flush_every_ms(None);
         let tree = open_tree(path, &config)?;
+        // sled has just renamed a new snapshot into place and removed the old one. Before anything is written
+        // upon it, both have to be on the disk: an old snapshot does not fit a newer file.
+        sync_directories(path)?;
         let file = File::open(path.join("db")).map_err(Error::open(path.join("db")))?;
         // sled never syncs its own settings, without which it would guess the size of its segments.
         let settings = path.join("conf");
@@ -128,9 +139,7 @@ impl SledStore {
             store.stamp = Some(Mutex::new(Stamp::open(path, store.syncs()?)?));
         }
         store.sync()?;
-        for directory in [Some(path), path.parent()].into_iter().flatten() {
-            File::open(directory).and_then(|it| it.sync_all()).map_err(Error::open(directory))?;
-        }
+        sync_directories(path)?;
         Ok(store)
     }
 

@@ -1,0 +1,69 @@
+//! Power loss: a kill after which the disk holds only what had been synced.
+//!
+//! A library that is preloaded into the node keeps a second copy of the data directory, into which a file gets
+//! as it is at each successful sync. When the node is killed, the copy takes the place of the directory: what
+//! was written and not synced is gone, as it would be after a real power cut.
+//!
+//! Caveat: the copy is made with the same calls that are tested, and one sync copies the whole file, so a
+//! node under it is much slower.
+
+use std::path::{Path, PathBuf};
+use std::process::Command as Now;
+
+use anyhow::{Context, Result, bail};
+
+/// The library; the storage tests use the same one.
+const SOURCE: &str = include_str!("../../tests/storage/powerloss/powerloss.c");
+
+/// The model of a power cut for one data directory.
+#[derive(Debug, Clone)]
+pub(crate) struct Power {
+    library: PathBuf,
+    real: PathBuf,
+    copy: PathBuf,
+}
+
+impl Power {
+    /// Builds the library in `dir` with the C compiler of the machine.
+    pub(crate) fn new(dir: &Path, data_dir: &Path) -> Result<Self> {
+        let (source, library) = (dir.join("powerloss.c"), dir.join("powerloss.so"));
+        std::fs::write(&source, SOURCE)?;
+        let mut build = Now::new("cc");
+        build.args(["-O1", "-shared", "-fPIC", "-o"]).arg(&library).arg(&source).args(["-ldl", "-lpthread"]);
+        let built = build.output().context("run the C compiler")?;
+        if !built.status.success() {
+            bail!("build the power-loss library: {}", String::from_utf8_lossy(&built.stderr));
+        }
+        Ok(Self { library, real: data_dir.to_owned(), copy: dir.join("synced") })
+    }
+
+    /// What the node's environment needs.
+    pub(crate) fn environment(&self) -> [(&'static str, &Path); 3] {
+        [("LD_PRELOAD", &self.library), ("POWERLOSS_DIR", &self.real), ("POWERLOSS_COPY", &self.copy)]
+    }
+
+    /// After the kill: the disk is what was synced.
+    pub(crate) fn cut(&self) -> Result<()> {
+        if self.real.exists() {
+            std::fs::remove_dir_all(&self.real)?;
+        }
+        if self.copy.exists() {
+            copy_tree(&self.copy, &self.real).context("put back what was synced")?;
+        }
+        Ok(())
+    }
+}
+
+fn copy_tree(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_tree(&entry.path(), &target)?;
+        } else if !entry.file_name().to_string_lossy().ends_with(".copying") {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
