@@ -30,7 +30,7 @@ clippy: ## Do the lints hold
 
 unit: ## Unit, integration and simulation tests
 ifeq ($(NEXTEST),yes)
-	$(CARGO) nextest run --locked --workspace --no-tests=pass
+	$(CARGO) nextest run --locked --workspace --no-fail-fast
 else
 	$(CARGO) test --locked --workspace --lib --bins --tests
 endif
