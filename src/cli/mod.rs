@@ -9,7 +9,7 @@
 //! Three conventions hold everywhere:
 //! - what was asked for goes to stdout in the format of `-o`; everything else goes to stderr, and
 //!   progress only where stderr is a terminal;
-//! - a command ends in a [`Failure`] or not at all wrong: the failure knows the exit code, and is
+//! - a command ends in a `Failure` or not at all wrong: the failure knows the exit code, and is
 //!   shown as text, or as JSON under `-o json`;
 //! - a reader that closes our stdout has seen enough: that is no failure.
 //!
