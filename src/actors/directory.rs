@@ -67,6 +67,25 @@ impl Directory {
         });
     }
 
+    /// An actor goes: it is forgotten, and its last word to the clockwork is said, in one go. Nothing
+    /// happens if another actor has taken its place.
+    pub(crate) fn part(&self, id: ExecutionId, actor: ActorId, timer: Option<timers::Message>) {
+        self.leading(|leading| {
+            if leading.actors.get(&id).is_none_or(|known| known.get_id() != actor) {
+                return;
+            }
+            leading.actors.remove(&id);
+            if let Some(timer) = timer {
+                let _restarting = leading.timers.send_message(timer);
+            }
+        });
+    }
+
+    /// Whether an execution has an actor.
+    pub(crate) fn has(&self, id: ExecutionId) -> bool {
+        self.leading(|leading| leading.actors.contains_key(&id)).unwrap_or(false)
+    }
+
     /// The execution an actor serves; a walk, for the rare crash.
     pub(crate) fn execution_of(&self, actor: ActorId) -> Option<ExecutionId> {
         self.leading(|leading| {

@@ -27,6 +27,8 @@ use super::specs::Specs;
 const ANSWER_MAX: Duration = Duration::from_secs(15);
 /// How long a request waits for a leader that is just being elected.
 const LEADER_MAX: Duration = Duration::from_secs(3);
+/// Between two looks whether the actors of a new leadership take work.
+const DIRECTORY_POLL: Duration = Duration::from_millis(2);
 /// Tries to reach an actor that parks just now.
 const KNOCKS_MAX: usize = 16;
 /// Events read at once from a history.
@@ -270,13 +272,12 @@ impl Handle {
             Ok(Err(_)) | Err(_) => return Err(partition.no_leader()),
         }
         // The directory opens a moment after the leadership is known.
-        while partition.directory.epoch().is_none() {
-            tokio::task::yield_now().await;
-            if !is_leading(&partition.consensus.leadership(partition.id).borrow()) {
-                return Err(partition.no_leader());
+        let opened = async {
+            while partition.directory.epoch().is_none() {
+                tokio::time::sleep(DIRECTORY_POLL).await;
             }
-        }
-        Ok(())
+        };
+        tokio::time::timeout(LEADER_MAX, opened).await.map_err(|_| partition.no_leader())
     }
 
     fn new_id(&self, caller: &Caller, key: Option<&str>) -> ExecutionId {

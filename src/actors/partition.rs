@@ -14,6 +14,9 @@ use super::request::Error;
 /// Actors of one partition at the same time. Each is about 10 kB with its mailbox and its record, so a
 /// node with four partitions stays under 1 GB when all are full.
 pub(crate) const ACTIVE_MAX: usize = 20_000;
+/// Actors of one partition at the same time when the work was accepted before. A storm of timers is spread
+/// behind it instead of taking all memory at once.
+pub(crate) const OWED_ACTIVE_MAX: usize = 2 * ACTIVE_MAX;
 /// Unfinished executions of one partition. Each costs about 100 bytes of memory while parked.
 pub(crate) const LIVE_MAX: usize = 2_000_000;
 /// What a refused caller is told to wait.
@@ -84,6 +87,11 @@ impl Partition {
             return Err(overloaded("unfinished executions in this partition"));
         }
         Ok(())
+    }
+
+    /// How many actors may still be started for work that was accepted before.
+    pub(crate) fn room(&self) -> usize {
+        OWED_ACTIVE_MAX.saturating_sub(self.directory.active())
     }
 
     /// The replicated state.

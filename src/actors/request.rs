@@ -161,7 +161,14 @@ impl From<consensus::Error> for Error {
     fn from(error: consensus::Error) -> Self {
         match error {
             consensus::Error::Overloaded { what } => super::partition::overloaded(what),
+            consensus::Error::TooLarge { bytes, bytes_max } => too_large(bytes, bytes_max),
             other => Self::Unavailable { reason: other.to_string() },
         }
     }
+}
+
+/// More than one log entry takes.
+pub(crate) fn too_large(bytes: usize, bytes_max: usize) -> Error {
+    let what = format!("a decision of {bytes} bytes");
+    Rejection::Limit { what, limit: format!("{bytes_max} bytes") }.into()
 }

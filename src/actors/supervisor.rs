@@ -4,7 +4,7 @@
 //! the directory, starts the clockwork and an actor for every execution that can move; when it does not, it
 //! stops them all. A child that crashes takes nobody with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::consensus::Leadership;
-use crate::engine::model::{Epoch, ExecutionId, Input, TenantId};
+use crate::engine::model::{Epoch, ExecutionId, Input, Millis, TenantId, limits};
 
 use super::directory::Leading;
 use super::execution;
@@ -27,6 +27,12 @@ const CRASHES_MAX: usize = 5;
 const CRASH_WINDOW: Duration = Duration::from_secs(60);
 /// The wait before the first restart of a crashed actor; doubled for each further one.
 const RESTART_FIRST: Duration = Duration::from_millis(50);
+/// How often executions that nobody moves are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(2);
+/// How late a timer may be before its execution counts as one of them.
+const SWEEP_GRACE: Millis = Millis(5_000);
+/// The wait before more executions are started when all places for actors are taken.
+const START_AGAIN: Duration = Duration::from_millis(20);
 /// Executions started in one turn when a leadership begins, so that requests are served in between.
 const START_MAX: usize = 256;
 
@@ -37,6 +43,8 @@ pub(crate) enum Message {
     Leadership(Leadership),
     /// Start some more of the executions found at the beginning of a leadership.
     StartMore,
+    /// Look for executions that nobody moves.
+    Sweep,
     /// A crashed actor's pause is over.
     Restart {
         /// Of this leadership.
@@ -57,6 +65,8 @@ pub(crate) struct State {
     to_start: Vec<(TenantId, ExecutionId)>,
     crashes: BTreeMap<ExecutionId, Vec<Instant>>,
     timers: Option<ActorId>,
+    /// Seen without an actor by the last sweep.
+    suspects: BTreeSet<ExecutionId>,
 }
 
 impl Drop for State {
@@ -76,6 +86,7 @@ impl Actor for PartitionSupervisor {
         myself: ActorRef<Message>,
         partition: Arc<Partition>,
     ) -> Result<State, ActorProcessingErr> {
+        myself.send_after(SWEEP_EVERY, || Message::Sweep);
         let mut leadership = partition.consensus.leadership(partition.id);
         let follower = tokio::spawn(async move {
             loop {
@@ -94,6 +105,7 @@ impl Actor for PartitionSupervisor {
             to_start: Vec::new(),
             crashes: BTreeMap::new(),
             timers: None,
+            suspects: BTreeSet::new(),
         })
     }
 
@@ -112,6 +124,7 @@ impl Actor for PartitionSupervisor {
             }
             Message::Leadership(Leadership::Following { .. }) => state.stop_leading(&myself).await,
             Message::StartMore => state.start_more(&myself),
+            Message::Sweep => state.sweep(&myself),
             Message::Restart { epoch, id } => state.restart(epoch, id),
         }
         Ok(())
@@ -179,7 +192,7 @@ impl State {
             } else if let Some(due) = row.due {
                 timed += 1;
                 self.partition.directory.leading(|leading| {
-                    let message = timers::Message::Set { tenant: row.tenant, id: row.id, due };
+                    let message = timers::Message::Found { tenant: row.tenant, id: row.id, due };
                     let _restarting = leading.timers.send_message(message);
                 });
             }
@@ -189,13 +202,40 @@ impl State {
     }
 
     fn start_more(&mut self, myself: &ActorRef<Message>) {
-        for _ in 0..START_MAX {
+        for _ in 0..START_MAX.min(self.partition.room()) {
             let Some((tenant, id)) = self.to_start.pop() else { return };
             if let Err(error) = self.partition.tell(&tenant, id, execution::Message::Wake, Admission::Owed) {
                 tracing::debug!(execution = %id, %error, "not started");
             }
         }
-        let _stopping = myself.send_message(Message::StartMore);
+        if self.partition.room() == 0 {
+            myself.send_after(START_AGAIN, || Message::StartMore);
+        } else {
+            let _stopping = myself.send_message(Message::StartMore);
+        }
+    }
+
+    /// Finds executions that could move and have nobody who moves them: the outcome of a proposal was
+    /// unknown and it was recorded after all, or a wake-up was lost. Two sightings in a row, because an actor
+    /// may be just on its way.
+    fn sweep(&mut self, myself: &ActorRef<Message>) {
+        myself.send_after(SWEEP_EVERY, || Message::Sweep);
+        if self.leading.is_none() || !self.to_start.is_empty() {
+            return;
+        }
+        let before = self.partition.world.clock.now() - SWEEP_GRACE;
+        let mut seen = BTreeSet::new();
+        let moves = |id| self.partition.directory.has(id);
+        for row in self.partition.machine().stranded(before, START_MAX, moves) {
+            if self.suspects.contains(&row.id) {
+                tracing::info!(execution = %row.id, "found without an actor; it goes on");
+                let wake = execution::Message::Wake;
+                let _no_leader = self.partition.tell(&row.tenant, row.id, wake, Admission::Owed);
+            } else {
+                seen.insert(row.id);
+            }
+        }
+        self.suspects = seen;
     }
 
     async fn child_failed(
@@ -259,6 +299,8 @@ fn tenant_of(partition: &Partition, id: ExecutionId) -> Option<TenantId> {
 /// Pauses an execution without its actor, which would only crash again.
 async fn pause(partition: Arc<Partition>, epoch: Epoch, id: ExecutionId, reason: String) {
     let Some(tenant) = tenant_of(&partition, id) else { return };
+    let mut reason = reason;
+    reason.truncate(reason.floor_char_boundary(limits::NAME_BYTES_MAX));
     let input = Input::Pause { by: "everstep".to_owned(), reason };
     if let Err(error) = execution::decide_once(&partition, epoch, &tenant, id, input).await {
         tracing::error!(execution = %id, %error, "could not pause an execution that keeps crashing");

@@ -11,13 +11,15 @@ use std::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::task::AbortHandle;
 
-use crate::engine::model::{ExecutionId, TenantId, Timestamp};
+use crate::engine::model::{ExecutionId, Millis, TenantId, Timestamp};
 
 use super::execution;
 use super::partition::{Admission, Partition};
 
 /// Timers fired in one turn.
 const FIRE_MAX: usize = 512;
+/// The wait before another look when all places for actors are taken.
+const ROOM_AGAIN: Millis = Millis(20);
 /// The longest sleep before the clock is looked at again: it may have been set forward meanwhile.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
@@ -26,6 +28,15 @@ const SLEEP_MAX: Duration = Duration::from_secs(1);
 pub(crate) enum Message {
     /// Wake this execution then, and not at any other time set before.
     Set {
+        /// Whose.
+        tenant: TenantId,
+        /// Which.
+        id: ExecutionId,
+        /// When.
+        due: Timestamp,
+    },
+    /// As `Set`, unless a time is known: found in the state at the beginning of a leadership.
+    Found {
         /// Whose.
         tenant: TenantId,
         /// Which.
@@ -74,6 +85,8 @@ impl Actor for Timers {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Set { tenant, id, due } => state.set(tenant, id, due),
+            Message::Found { tenant, id, due } if !state.rows.contains_key(&id) => state.set(tenant, id, due),
+            Message::Found { .. } => {}
             Message::Clear { id } => state.clear(id),
             Message::Tick => state.sleeper = None,
         }
@@ -107,7 +120,8 @@ impl State {
     /// Fires what is due, then sees to it that there is another turn in time.
     fn turn(&mut self, myself: &ActorRef<Message>) {
         let now = self.partition.world.clock.now();
-        for _ in 0..FIRE_MAX {
+        let room = self.partition.room();
+        for _ in 0..FIRE_MAX.min(room) {
             let Some(&(due, id)) = self.order.first().filter(|(due, _)| *due <= now) else { break };
             self.order.pop_first();
             let Some((_, tenant)) = self.rows.remove(&id) else { continue };
@@ -115,7 +129,8 @@ impl State {
             self.fire(&tenant, id);
         }
         let Some(&(due, _)) = self.order.first() else { return };
-        self.sleep_until(due, now, myself);
+        let full = self.partition.room() == 0;
+        self.sleep_until(if full { due.max(now + ROOM_AGAIN) } else { due }, now, myself);
     }
 
     /// Wakes the execution. One that cannot be reached has lost its leader here, and the next leadership

@@ -7,20 +7,29 @@ use ractor::ActorRef;
 
 use crate::consensus::Record;
 use crate::engine;
-use crate::engine::model::{Effect, StepKey, Timestamp};
+use crate::engine::model::{Effect, Millis, StepKey, Timestamp};
 use crate::runners::Attempt;
 
 use super::super::flight::{self, Launch};
+use super::super::request::Error;
 use super::super::timers;
 use super::{Message, State};
+
+/// The wait before state that could not be read is read again.
+const READ_AGAIN: Millis = Millis(1_000);
 
 impl State {
     /// Does what is owed until nothing more happens at once, then stays, parks or ends.
     pub(super) async fn carry_on(&mut self, myself: &ActorRef<Message>) {
         while !self.gone {
-            let Ok(record) = self.load() else {
-                self.gone = true;
+            if self.partition.directory.epoch() != Some(self.epoch) {
+                // Another leadership may have begun: nothing may start under this one any more.
                 break;
+            }
+            let record = match self.load() {
+                Ok(record) => record,
+                Err(Error::Rejected(_)) => break,
+                Err(_) => return self.park(Some(self.later()), myself),
             };
             let due = self.do_owed(&record, myself).await;
             let finished = record.execution.status.is_finished();
@@ -40,7 +49,7 @@ impl State {
     /// Puts the attempts that are owed in flight, cancels those that are not, and tells when something
     /// is due.
     async fn do_owed(&mut self, record: &Arc<Record>, myself: &ActorRef<Message>) -> Option<Timestamp> {
-        let Ok(spec) = self.spec(record) else { return None };
+        let Ok(spec) = self.spec(record) else { return Some(self.later()) };
         let effects = engine::owed(&record.execution, &spec);
         let owed_attempt = |step: &StepKey| {
             effects.iter().find_map(|effect| match effect {
@@ -113,21 +122,33 @@ impl State {
         });
     }
 
-    /// Goes until something is due. Out of the directory first, so that later messages find a new actor;
-    /// the timer is set last, so that a wake-up this actor did not see is not lost.
+    /// Goes until something is due. It leaves the directory and sets the timer in one go: a later actor's
+    /// timer is not overwritten, and a wake-up that this one did not see is not lost.
     fn park(&mut self, due: Option<Timestamp>, myself: &ActorRef<Message>) {
-        self.leave(myself);
-        if due.is_some() {
-            self.timer_set = None;
-        }
-        self.set_timer(due);
+        let (tenant, id) = (self.tenant.clone(), self.id);
+        let timer = match due {
+            Some(due) => Some(timers::Message::Set { tenant, id, due }),
+            None => self.timer_set.map(|_| timers::Message::Clear { id }),
+        };
+        self.partition.directory.part(id, myself.get_id(), timer);
+        self.end(myself);
+    }
+
+    /// Goes without a word: the execution is not there, or not this leadership's.
+    fn leave(&mut self, myself: &ActorRef<Message>) {
+        self.partition.directory.part(self.id, myself.get_id(), None);
+        self.end(myself);
     }
 
     /// What is still in the mailbox is dropped, and who waits for it tries again.
-    fn leave(&mut self, myself: &ActorRef<Message>) {
+    fn end(&mut self, myself: &ActorRef<Message>) {
         self.gone = true;
         self.flights.clear();
-        self.partition.directory.remove(self.id, myself.get_id());
         myself.stop(None);
+    }
+
+    /// When to try again what could not be read.
+    fn later(&self) -> Timestamp {
+        self.partition.world.clock.now() + READ_AGAIN
     }
 }

@@ -148,7 +148,10 @@ impl State {
                 let _caller_left = reply.send(answer);
             }
             Message::Landed { step, attempt, outcome } => {
-                self.flights.remove(&step);
+                // A late landing must not take down the flight of the next attempt.
+                if self.flights.get(&step).is_some_and(|flight| flight.attempt == attempt) {
+                    self.flights.remove(&step);
+                }
                 self.record_outcome(step, attempt, outcome).await;
             }
             Message::Wake => {

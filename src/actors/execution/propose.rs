@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::consensus::{Append, Conflict, Record};
+use crate::consensus::{self, Append, Conflict, Record};
 use crate::engine;
 use crate::engine::definition::Spec;
 use crate::engine::model::{AttemptNumber, Execution, Input, Moment, StepKey, StepStatus, Timestamp};
 use crate::runners::Outcome;
 
 use super::super::read;
-use super::super::request::Error;
+use super::super::request::{Error, too_large};
 use super::State;
 use super::start::{Birth, Born};
 
@@ -39,6 +39,11 @@ enum Proposed {
     Moved,
     /// Another leadership has begun.
     Deposed,
+    /// It is more than one log entry takes.
+    TooLarge {
+        bytes: usize,
+        bytes_max: usize,
+    },
     /// Nobody could take it, or nobody knows.
     Failed(Error),
 }
@@ -87,8 +92,8 @@ impl State {
         let _caller_left = reply.send(answer);
     }
 
-    /// The outcome of the creation is unknown: the caller hears so, and if it did happen the execution
-    /// goes on when this leadership or the next one looks at the state.
+    /// The outcome of the creation is unknown: the caller hears so, and if it did happen the partition's
+    /// supervisor finds the execution without an actor.
     pub(super) fn maybe_born(&mut self, reply: oneshot::Sender<Result<Born, Error>>, error: Error) {
         let _caller_left = reply.send(Err(error));
         self.gone = self.load().is_err();
@@ -117,9 +122,16 @@ impl State {
     /// Decides and proposes until it is recorded or refused.
     pub(super) async fn step(&mut self, input: Input, patience: Patience) -> Result<(), Error> {
         let mut wait = PATIENCE_FIRST;
-        let mut reloads = 0;
+        let (mut reloads, mut held) = (0, false);
         loop {
             let error = match self.propose(input.clone()).await? {
+                Proposed::TooLarge { bytes, .. } if patience == Patience::Owed && !held => {
+                    // While it is paused nothing starts, so that the outcome alone fits.
+                    held = true;
+                    self.hold(bytes).await;
+                    continue;
+                }
+                Proposed::TooLarge { bytes, bytes_max } => return Err(too_large(bytes, bytes_max)),
                 Proposed::Recorded => return Ok(()),
                 Proposed::Moved if reloads < RELOADS_MAX => {
                     reloads += 1;
@@ -144,10 +156,26 @@ impl State {
         }
     }
 
-    /// One try. Errors: the lawful refusals of the engine.
+    /// Pauses the execution, for a person to see why.
+    async fn hold(&mut self, bytes: usize) {
+        let reason = format!("its next decision has {bytes} bytes, more than one log entry takes");
+        let pause = Input::Pause { by: "everstep".to_owned(), reason };
+        if let Err(error) = Box::pin(self.step(pause, Patience::Caller)).await {
+            tracing::warn!(execution = %self.id, %error, "not paused");
+        }
+    }
+
+    /// One try. Errors: the lawful refusals, and only those.
     async fn propose(&mut self, input: Input) -> Result<Proposed, Error> {
-        let record = self.load()?;
-        let spec = self.spec(&record)?;
+        let record = match self.load() {
+            Ok(record) => record,
+            Err(Error::Rejected(rejection)) => return Err(rejection.into()),
+            Err(error) => return Ok(Proposed::Failed(error)),
+        };
+        let spec = match self.spec(&record) {
+            Ok(spec) => spec,
+            Err(error) => return Ok(Proposed::Failed(error)),
+        };
         let at = self.partition.world.clock.now().max(record_time(&record));
         let events = engine::decide(&record.execution, &spec, input, Moment { at, epoch: self.epoch })?;
         if events.is_empty() {
@@ -167,6 +195,7 @@ impl State {
             }
             Ok(Err(Conflict::StaleEpoch { .. })) => Proposed::Deposed,
             Ok(Err(Conflict::Version { .. } | Conflict::Claimed { .. })) => Proposed::Moved,
+            Err(consensus::Error::TooLarge { bytes, bytes_max }) => Proposed::TooLarge { bytes, bytes_max },
             Err(error) => Proposed::Failed(error.into()),
         })
     }

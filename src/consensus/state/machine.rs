@@ -198,6 +198,25 @@ impl Machine {
         state.live.all().map(row).collect()
     }
 
+    /// Unfinished executions that could move, because something can happen now or was due before `before`,
+    /// and that `moves` does not know of. At most `limit`; `moves` is asked under the state's lock.
+    pub fn stranded(
+        &self,
+        before: Timestamp,
+        limit: usize,
+        moves: impl Fn(ExecutionId) -> bool,
+    ) -> Vec<LiveRow> {
+        let state = self.state();
+        let late = |facts: &Facts| facts.runnable || facts.due.is_some_and(|due| due < before);
+        let row = |(key, facts): (Key, Facts)| LiveRow {
+            tenant: state.tenants.name(key.tenant).clone(),
+            id: key.id,
+            runnable: facts.runnable,
+            due: facts.due,
+        };
+        state.live.all().filter(|(key, facts)| late(facts) && !moves(key.id)).take(limit).map(row).collect()
+    }
+
     /// Sizes.
     pub fn counts(&self) -> Counts {
         let state = self.state();
