@@ -43,8 +43,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            cache_records_max: 16_384,
-            cache_bytes_max: 64 << 20,
+            cache_records_max: 2_048,
+            cache_bytes_max: 4 << 20,
             specs_max: 1_024,
             slice_records_max: 512,
             slice_bytes_max: 384 << 10,
