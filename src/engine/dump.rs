@@ -188,10 +188,16 @@ fn state(step: &Step) -> String {
     }
 }
 
-/// A document with a label, unless it says nothing.
+/// A document with a label, unless it says nothing. One that nobody would read to its end is cut.
 fn some(label: &str, payload: &Payload) -> String {
+    /// Bytes of a document that are shown at most.
+    const SHOWN_MAX: usize = 1_000;
     match payload.as_str() {
         "null" | "{}" => String::new(),
+        text if text.len() > SHOWN_MAX => {
+            let begin: String = text.chars().take(20).collect();
+            format!(" {label}={begin}… ({} bytes)", text.len())
+        }
         text => format!(" {label}={text}"),
     }
 }

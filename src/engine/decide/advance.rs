@@ -158,7 +158,7 @@ fn begin(draft: &mut Draft<'_>, index: StepIndex) {
 }
 
 fn push_or_fail(draft: &mut Draft<'_>, index: StepIndex, decided: Result<Event, Fault>) {
-    match decided {
+    match decided.and_then(|event| draft.admit(event)) {
         Ok(event) => draft.push(event),
         Err(fault) => failure::fail_step(draft, index, fault),
     }

@@ -123,6 +123,13 @@ impl Step {
         ignored: 0,
         skipped: None,
     };
+
+    /// Bytes of its parameters, its output and its fault.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        let documents: usize = self.params.iter().chain(&self.output).map(Payload::len).sum();
+        documents + self.fault.as_ref().map_or(0, Fault::bytes)
+    }
 }
 
 impl Execution {
@@ -164,6 +171,13 @@ impl Execution {
             actions.push(Action::Retry);
         }
         actions
+    }
+
+    /// What counts towards [`super::limits::EXECUTION_BYTES_MAX`]: its input, and what its steps keep. Looks at
+    /// every step.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        self.input.len() + self.steps.iter().map(Step::kept_bytes).sum::<usize>()
     }
 
     /// A step by key, if the definition has it.
