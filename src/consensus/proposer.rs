@@ -37,8 +37,9 @@ const BATCH_LEN: usize = 256;
 /// Bytes of wishes after which an entry is closed: a large entry delays the other groups of the node.
 const BATCH_BYTES: usize = 512 << 10;
 
-/// The largest single wish. A definition may be 4 MiB; twice that leaves room for its events.
-pub(super) const WISH_BYTES_MAX: usize = 8 << 20;
+/// The largest single wish. A definition may be 4 MiB, and the documents of a decision, which stops growing
+/// at 2 MiB, may be another 5; the rest is room for what is small and many.
+pub(super) const WISH_BYTES_MAX: usize = 10 << 20;
 
 pub(super) type Answered<T, E> = Result<Result<Arc<T>, E>, Error>;
 

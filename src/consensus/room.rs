@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bytes of wishes that may wait for one partition: eight of the largest, or its whole queue of common ones.
+/// Bytes of wishes that may wait for one partition: six of the largest, or its whole queue of common ones.
 const BYTES_MAX: usize = 64 << 20;
 
 /// The room of a partition. Cheap to clone.

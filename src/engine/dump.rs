@@ -132,6 +132,7 @@ impl Dump<'_> {
                 Effect::Attempt { step, attempt, .. } => {
                     format!("attempt {}#{attempt}", self.step_id(*step))
                 }
+                Effect::Timer { due } if *due == Effect::AT_ONCE => "to go on at once".to_owned(),
                 Effect::Timer { due } => format!("timer {}", due.since(self.origin)),
             })
             .collect();

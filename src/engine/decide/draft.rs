@@ -20,6 +20,8 @@ pub(super) struct Draft<'a> {
     events: Vec<Event>,
     /// What the execution keeps, in bytes.
     kept: usize,
+    /// Bytes of the documents in `events`.
+    decided: usize,
     /// Steps that may have something to do now. Ordered, so that the definition's order decides.
     queue: BTreeSet<StepIndex>,
     dependents: OnceCell<Dependents>,
@@ -33,6 +35,7 @@ impl<'a> Draft<'a> {
             moment,
             events: Vec::new(),
             kept: execution.kept_bytes(),
+            decided: 0,
             queue: BTreeSet::new(),
             dependents: OnceCell::new(),
         }
@@ -58,6 +61,7 @@ impl<'a> Draft<'a> {
             Event::Created(_) | Event::Retried { .. } => self.execution.kept_bytes(),
             _ => self.kept - before + self.kept_by(key),
         };
+        self.decided += documents_bytes(&recorded.event);
         self.wake_after(&recorded.event);
         self.events.push(recorded.event);
     }
@@ -85,6 +89,11 @@ impl<'a> Draft<'a> {
             | Event::Failed { .. }
             | Event::Cancelled { .. } => {}
         }
+    }
+
+    /// Whether the decision is as large as one may be: nothing else is to start in it.
+    pub(super) fn is_full(&self) -> bool {
+        self.decided >= limits::DECISION_BYTES_MAX
     }
 
     fn kept_by(&self, key: Option<StepKey>) -> usize {
@@ -225,5 +234,27 @@ fn step_changed(event: &Event) -> Option<StepKey> {
         | Event::Completed { .. }
         | Event::Failed { .. }
         | Event::Cancelled { .. } => None,
+    }
+}
+
+/// Bytes of the documents that a fact leaves in its execution. A fault that ends an attempt and then its step
+/// is left there once.
+fn documents_bytes(event: &Event) -> usize {
+    match event {
+        Event::Created(created) => created.input.len(),
+        Event::AttemptStarted { params, .. } | Event::StepWaiting { params, .. } => params.len(),
+        Event::AttemptCompleted { output, .. } => output.len(),
+        Event::StepCompleted { params, output, .. } => params.len() + output.len(),
+        Event::StepFailed { fault, .. } => fault.bytes(),
+        Event::AttemptFailed { .. }
+        | Event::StepSkipped { .. }
+        | Event::StepCancelled { .. }
+        | Event::OutcomeIgnored { .. }
+        | Event::Paused { .. }
+        | Event::Resumed { .. }
+        | Event::Retried { .. }
+        | Event::Completed { .. }
+        | Event::Failed { .. }
+        | Event::Cancelled { .. } => 0,
     }
 }

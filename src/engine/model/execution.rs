@@ -180,6 +180,22 @@ impl Execution {
         self.input.len() + self.steps.iter().map(Step::kept_bytes).sum::<usize>()
     }
 
+    /// Whether the last decision may have stopped early, at [`super::limits::DECISION_BYTES_MAX`]. One that
+    /// did has left at least so much in the state; the reverse need not be true.
+    #[must_use]
+    pub fn may_be_halfway(&self) -> bool {
+        let at_work = match self.status {
+            Status::Pending | Status::Running => true,
+            Status::Paused
+            | Status::Compensating
+            | Status::Completed
+            | Status::Failed
+            | Status::Cancelled
+            | Status::DeadLettered => false,
+        };
+        at_work && self.kept_bytes() >= super::limits::DECISION_BYTES_MAX
+    }
+
     /// A step by key, if the definition has it.
     #[must_use]
     pub fn step(&self, key: StepKey) -> Option<&Step> {
