@@ -19,6 +19,7 @@ use super::leadership::Herald;
 use super::log_store::{Found, LogStore};
 use super::network::{Factory, Transport};
 use super::proposer::{Proposer, QUEUE_LEN, Wish};
+use super::room::Room;
 use super::state::Machine;
 use super::state_machine::{Raft, StateMachine};
 use super::{Config, Error, Leadership, stored};
@@ -44,6 +45,7 @@ pub(super) struct Group {
     pub(super) applied: Arc<Applied>,
     pub(super) log_store: LogStore,
     pub(super) wishes: mpsc::Sender<Wish>,
+    pub(super) room: Room,
     pub(super) leadership: watch::Receiver<Leadership>,
 }
 
@@ -98,7 +100,7 @@ impl Group {
         };
         tasks.spawn(herald.run(common.stop.clone()));
         tasks.spawn(proposer.run(common.stop.clone()));
-        Ok(Self { partition, raft, applied, log_store, wishes, leadership })
+        Ok(Self { partition, raft, applied, log_store, wishes, room: Room::default(), leadership })
     }
 
     /// Whether this node alone decides, with the membership that is in force or on its way.

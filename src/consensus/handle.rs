@@ -13,6 +13,7 @@ use crate::engine::model::{Epoch, ExecutionId, PartitionId, SpecHash};
 use super::error::Error;
 use super::group::{Common, Group};
 use super::proposer::{WISH_BYTES_MAX, Wish};
+use super::room::Place;
 use super::state::Machine;
 use super::{Append, CatalogueChange, CatalogueConflict, Conflict, Record, Workflow};
 
@@ -97,7 +98,8 @@ impl Handle {
             return Err(Error::TooLarge { bytes, bytes_max: WISH_BYTES_MAX });
         }
         let (reply, answer) = oneshot::channel();
-        self.wish(partition, Wish::Append { epoch, append, pin, reply })?;
+        let place = self.take_room(partition, bytes)?;
+        self.wish(partition, Wish::Append { epoch, append, pin, place, reply })?;
         answer.await.map_err(|_| Error::Stopped)?
     }
 
@@ -109,8 +111,13 @@ impl Handle {
         &self,
         change: CatalogueChange,
     ) -> Result<Result<Arc<Workflow>, CatalogueConflict>, Error> {
+        let bytes = match &change {
+            CatalogueChange::PutWorkflow { text, .. } => text.len(),
+            CatalogueChange::SetStatus { .. } | CatalogueChange::DeleteWorkflow { .. } => 0,
+        };
+        let place = self.take_room(PartitionId::CATALOGUE, bytes)?;
         let (reply, answer) = oneshot::channel();
-        self.wish(PartitionId::CATALOGUE, Wish::Change { change: Box::new(change), reply })?;
+        self.wish(PartitionId::CATALOGUE, Wish::Change { change: Box::new(change), place, reply })?;
         answer.await.map_err(|_| Error::Stopped)?
     }
 
@@ -173,6 +180,11 @@ impl Handle {
             TrySendError::Full(_) => Error::Overloaded { what: "the queue of the partition" },
             TrySendError::Closed(_) => Error::Stopped,
         })
+    }
+
+    fn take_room(&self, partition: PartitionId, bytes: usize) -> Result<Place, Error> {
+        let full = Error::Overloaded { what: "the queue of the partition" };
+        self.group(partition).room.take(bytes).ok_or(full)
     }
 
     fn group(&self, partition: PartitionId) -> &Group {

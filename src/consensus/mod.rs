@@ -42,6 +42,7 @@ mod network;
 mod positions;
 mod proposer;
 mod recent;
+mod room;
 mod runtime;
 mod state;
 mod state_machine;

@@ -18,6 +18,7 @@ use crate::engine::model::{Epoch, PartitionId, SpecHash, Timestamp};
 use crate::world::World;
 
 use super::applied::Applied;
+use super::room::Place;
 use super::state_machine::Raft;
 use super::types::{Answer, Proposal, Types};
 use super::weight::weight;
@@ -26,7 +27,8 @@ use super::{
     Workflow,
 };
 
-/// Wishes that may wait for one partition: some 30 entries, which is about 50 ms of waiting.
+/// Wishes that may wait for one partition: some 30 entries, which is about 50 ms of waiting. Their bytes are
+/// bounded by [`super::room`].
 pub(super) const QUEUE_LEN: usize = 8_192;
 
 /// Wishes in one entry. More of them would make the first one wait for the encoding of the last.
@@ -35,8 +37,9 @@ const BATCH_LEN: usize = 256;
 /// Bytes of wishes after which an entry is closed: a large entry delays the other groups of the node.
 const BATCH_BYTES: usize = 512 << 10;
 
-/// The largest single wish. A definition may be 4 MiB; twice that leaves room for its events.
-pub(super) const WISH_BYTES_MAX: usize = 8 << 20;
+/// The largest single wish. A definition may be 4 MiB, and the documents of a decision, which stops growing
+/// at 2 MiB, may be another 5; the rest is room for what is small and many.
+pub(super) const WISH_BYTES_MAX: usize = 10 << 20;
 
 pub(super) type Answered<T, E> = Result<Result<Arc<T>, E>, Error>;
 
@@ -49,10 +52,12 @@ pub(super) enum Wish {
         epoch: Epoch,
         append: Append,
         pin: Option<Pin>,
+        place: Place,
         reply: oneshot::Sender<Answered<Record, Conflict>>,
     },
     Change {
         change: Box<CatalogueChange>,
+        place: Place,
         reply: oneshot::Sender<Answered<Workflow, CatalogueConflict>>,
     },
 }
@@ -91,7 +96,7 @@ pub(super) struct Proposer {
 struct Gathered {
     appends: Vec<Append>,
     pins: Vec<Pin>,
-    replies: Vec<oneshot::Sender<Answered<Record, Conflict>>>,
+    replies: Vec<(oneshot::Sender<Answered<Record, Conflict>>, Place)>,
     bytes: usize,
 }
 
@@ -108,16 +113,20 @@ impl Proposer {
             let mut waiting = wishes.drain(..).peekable();
             while let Some(wish) = waiting.next() {
                 let on_time = match wish {
-                    Wish::Change { change, reply } => self.change(*change, reply).await,
-                    Wish::Append { epoch, append, pin, reply } => {
+                    Wish::Change { change, place, reply } => {
+                        let on_time = self.change(*change, reply).await;
+                        drop(place);
+                        on_time
+                    }
+                    Wish::Append { epoch, append, pin, place, reply } => {
                         let leading = *self.leadership.borrow();
                         let mut gathered = Gathered::default();
-                        gathered.take(leading, epoch, append, pin, reply, self.partition);
+                        gathered.take(leading, epoch, append, pin, (reply, place), self.partition);
                         while gathered.bytes < BATCH_BYTES
-                            && let Some(Wish::Append { epoch, append, pin, reply }) =
+                            && let Some(Wish::Append { epoch, append, pin, place, reply }) =
                                 waiting.next_if(|wish| matches!(wish, Wish::Append { .. }))
                         {
-                            gathered.take(leading, epoch, append, pin, reply, self.partition);
+                            gathered.take(leading, epoch, append, pin, (reply, place), self.partition);
                         }
                         match leading {
                             Leadership::Leading { epoch } if !gathered.appends.is_empty() => {
@@ -150,7 +159,7 @@ impl Proposer {
         match outcome {
             Ok(Reply::Batch(results)) => {
                 assert_eq!(results.len(), replies.len(), "every append is answered");
-                for (reply, result) in replies.into_iter().zip(results) {
+                for ((reply, _place), result) in replies.into_iter().zip(results) {
                     let _ = reply.send(Ok(result));
                 }
                 true
@@ -158,7 +167,7 @@ impl Proposer {
             Ok(other) => unreachable!("a batch is answered by {other:?}"),
             Err(error) => {
                 let on_time = !matches!(error, Error::Timeout { .. });
-                for reply in replies {
+                for (reply, _place) in replies {
                     let _ = reply.send(Err(error.clone()));
                 }
                 on_time
@@ -235,7 +244,7 @@ impl Gathered {
         epoch: Epoch,
         append: Append,
         pin: Option<Pin>,
-        reply: oneshot::Sender<Answered<Record, Conflict>>,
+        (reply, place): (oneshot::Sender<Answered<Record, Conflict>>, Place),
         partition: PartitionId,
     ) {
         let refused = match leading {
@@ -252,6 +261,6 @@ impl Gathered {
             self.pins.push(pin);
         }
         self.appends.push(append);
-        self.replies.push(reply);
+        self.replies.push((reply, place));
     }
 }

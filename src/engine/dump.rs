@@ -132,6 +132,7 @@ impl Dump<'_> {
                 Effect::Attempt { step, attempt, .. } => {
                     format!("attempt {}#{attempt}", self.step_id(*step))
                 }
+                Effect::Timer { due } if *due == Effect::AT_ONCE => "to go on at once".to_owned(),
                 Effect::Timer { due } => format!("timer {}", due.since(self.origin)),
             })
             .collect();
@@ -188,10 +189,16 @@ fn state(step: &Step) -> String {
     }
 }
 
-/// A document with a label, unless it says nothing.
+/// A document with a label, unless it says nothing. One that nobody would read to its end is cut.
 fn some(label: &str, payload: &Payload) -> String {
+    /// Bytes of a document that are shown at most.
+    const SHOWN_MAX: usize = 1_000;
     match payload.as_str() {
         "null" | "{}" => String::new(),
+        text if text.len() > SHOWN_MAX => {
+            let begin: String = text.chars().take(20).collect();
+            format!(" {label}={begin}… ({} bytes)", text.len())
+        }
         text => format!(" {label}={text}"),
     }
 }

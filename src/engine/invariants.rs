@@ -25,10 +25,11 @@ pub fn check(execution: &Execution, spec: &Spec) -> Vec<String> {
         return wrong.0;
     }
     whole(&mut wrong, execution);
+    let halfway = execution.may_be_halfway();
     for (key, step) in execution.keyed_steps() {
         let before = wrong.0.len();
         shape_of_step(&mut wrong, step);
-        place_of_step(&mut wrong, execution, spec, key.index);
+        place_of_step(&mut wrong, execution, spec, key.index, halfway);
         for message in &mut wrong.0[before..] {
             *message = format!("step {}: {message}", spec.steps[key.index.usize()].id);
         }
@@ -59,9 +60,8 @@ fn whole(wrong: &mut Wrong, execution: &Execution) {
     wrong.unless(finished || !any(|step| step.status == StepStatus::Cancelled), || {
         "a step is cancelled and its execution is not".into()
     });
-    wrong.unless(execution.status != Status::Running || any(|step| step.status.is_in_flight()), || {
-        "it runs and nothing is in flight".into()
-    });
+    let idle = execution.status == Status::Running && !any(|step| step.status.is_in_flight());
+    wrong.unless(!idle || execution.may_be_halfway(), || "it runs and nothing is in flight".into());
 }
 
 fn shape_of_step(wrong: &mut Wrong, step: &Step) {
@@ -90,7 +90,7 @@ fn shape_of_step(wrong: &mut Wrong, step: &Step) {
     wrong.unless(step.ignored <= step.attempt, || "an attempt was ignored that was never started".into());
 }
 
-fn place_of_step(wrong: &mut Wrong, execution: &Execution, spec: &Spec, index: StepIndex) {
+fn place_of_step(wrong: &mut Wrong, execution: &Execution, spec: &Spec, index: StepIndex, halfway: bool) {
     let (step, step_spec) = (&execution.steps[index.usize()], &spec.steps[index.usize()]);
     let reached = match step.status {
         StepStatus::Running
@@ -109,9 +109,8 @@ fn place_of_step(wrong: &mut Wrong, execution: &Execution, spec: &Spec, index: S
     wrong.unless(!reached || ready, || {
         format!("it was reached before {} of its needs were done", needs_wanted(spec, index))
     });
-    wrong.unless(execution.status != Status::Running || step.status != StepStatus::Pending || !ready, || {
-        "its needs are met and it was left behind".into()
-    });
+    let left_behind = execution.status == Status::Running && step.status == StepStatus::Pending && ready;
+    wrong.unless(!left_behind || halfway, || "its needs are met and it was left behind".into());
     wrong.unless(step.failures <= step_spec.retry.attempts, || {
         format!("it failed {} times, its policy allows {}", step.failures, step_spec.retry.attempts)
     });

@@ -3,12 +3,13 @@
 //! There is no list of outstanding effects that could be lost or fall out of step: after a failover, a
 //! restart or a lost wake-up the same question is asked of the same state and has the same answer.
 
+use crate::decide::is_halfway;
 use crate::definition::Spec;
 use crate::model::{Effect, Execution, Payload, Status, StepStatus, Timestamp};
 
 /// What to do, or go on doing, now: every attempt in flight in the definition's order, then at most one
 /// timer, the earliest time at which [`crate::decide()`] has to look again. Nothing once it is finished.
-/// While paused only what runs already and the execution's deadline count.
+/// The timer is [`Effect::AT_ONCE`] if the last decision stopped at its size. While paused only what runs already and the execution's deadline count.
 #[must_use]
 pub fn owed(execution: &Execution, spec: &Spec) -> Vec<Effect> {
     if execution.version == 0 || execution.status.is_finished() {
@@ -40,6 +41,9 @@ pub fn owed(execution: &Execution, spec: &Spec) -> Vec<Effect> {
             | StepStatus::Compensated
             | StepStatus::Uncertain => {}
         }
+    }
+    if is_halfway(execution, spec) {
+        due = Some(Effect::AT_ONCE);
     }
     effects.extend(due.map(|due| Effect::Timer { due }));
     effects

@@ -45,7 +45,7 @@ pub enum Error {
     },
     /// A public address while nobody has to log in.
     #[error(
-        "refused to listen on {address}: without login this node answers on loopback only; use 127.0.0.1 or add --insecure"
+        "refused to listen on {address}: without login this node answers on loopback only; use 127.0.0.1, or `everstep serve --insecure`"
     )]
     Exposed {
         /// Which.

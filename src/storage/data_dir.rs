@@ -61,7 +61,10 @@ impl DataDir {
         let hard_state = path.join(Self::HARD_STATE);
         let hard_state = match read_format(path)? {
             // Without its format the directory was never in use, and a hard state that is missing is just new.
-            None => FileHardState::create(&hard_state)?,
+            None => {
+                refuse_without_format(path)?;
+                FileHardState::create(&hard_state)?
+            }
             Some(_) => FileHardState::open(&hard_state)?,
         };
         let hard_state = Arc::new(hard_state);
@@ -115,6 +118,19 @@ pub(super) fn read_format(path: &Path) -> Result<Option<u32>> {
         return Err(Error::Newer { path: at, found, supported: FORMAT });
     }
     Ok(Some(found))
+}
+
+/// A directory that was in use has a format: without it, it has lost more than that file, and nothing may be
+/// written over what is left.
+fn refuse_without_format(path: &Path) -> Result<()> {
+    // The databases are made after the format; a hard state may be older, left by a start that was cut off.
+    for part in ["log", "state"] {
+        if path.join(part).exists() {
+            let at = path.join("format").display().to_string();
+            return Err(Error::corrupt(format!("the format file is missing beside `{part}`"), at));
+        }
+    }
+    Ok(())
 }
 
 fn claim_format(path: &Path) -> Result<()> {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or database cannot be opened.
-    #[error("open {path}")]
+    #[error("open {path}: {source}")]
     Open {
         /// Which.
         path: PathBuf,

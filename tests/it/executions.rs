@@ -162,6 +162,26 @@ async fn lists_filter_and_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_large_for_one_decision_goes_on_by_itself() {
+    let server = Server::start().await;
+    let pure = (0..5).map(|n| {
+        let params = json!({"that": true, "message": "${ input.ballast }"});
+        json!({"id": format!("p{n}"), "type": "logic", "action": "assert", "needs": [], "params": params})
+    });
+    let effects = (0..10).map(|n| {
+        let params = json!({"value": "${ input.ballast }"});
+        json!({"id": format!("s{n}"), "type": "noop", "needs": ["p0"], "params": params, "output": {"n": n}})
+    });
+    let definition =
+        json!({"name": "heavy", "status": "active", "steps": pure.chain(effects).collect::<Vec<_>>()});
+    let id = server.workflow(definition).await;
+    let input = json!({"input": {"ballast": "x".repeat(950_000)}});
+    let done = server.post(&format!("/api/workflows/{id}/execute?wait=50s"), input).await;
+    assert_eq!(done["status"], "completed");
+    assert_eq!(done["result"]["results"]["s9"], json!({"n": 9}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restart_keeps_everything_and_goes_on() {
     let mut server = Server::start().await;
     let id = server.workflow(noops("kept", 2)).await;

@@ -7,7 +7,7 @@ use ractor::ActorRef;
 
 use crate::consensus::Record;
 use crate::engine;
-use crate::engine::model::{Effect, Millis, StepKey, Timestamp};
+use crate::engine::model::{Effect, Input, Millis, StepKey, Timestamp};
 use crate::runners::Attempt;
 
 use super::super::flight::{self, Launch};
@@ -38,12 +38,23 @@ impl State {
                 self.record_outcome(step, attempt, outcome).await;
                 continue;
             }
+            if due.is_some_and(|due| due <= self.partition.world.clock.now()) && self.look_again().await {
+                continue;
+            }
             if finished || self.flights.is_empty() {
                 return self.park(due, myself);
             }
             return self.set_timer(due);
         }
         self.leave(myself);
+    }
+
+    /// Decides on what is due already, as when the last decision was too large for all that is ready. Answers
+    /// whether anything came of it.
+    async fn look_again(&mut self) -> bool {
+        let before = self.load().map(|record| record.execution.version).ok();
+        self.insist(Input::Reconcile).await;
+        self.load().map(|record| record.execution.version).ok() != before
     }
 
     /// Puts the attempts that are owed in flight, cancels those that are not, and tells when something

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use crate::engine::model::TenantId;
+use crate::engine::model::{Recorded, TenantId};
 
 use super::super::view::Record;
 use super::disk::{Changes, Disk};
@@ -288,14 +288,34 @@ fn encode_record(
     let mut sealed_bytes = 0;
     if sealed > 0 {
         sealed_bytes = record.tail.iter().map(|recorded| weight::of_event(&recorded.event)).sum();
-        let suffix = keys::history(tenant, key.id, record.tail_from);
-        changes.put(suffix, stored::encode_history(&record.tail));
+        let mut from = record.tail_from;
+        for events in in_parts(&record.tail, limits.history_bytes_max) {
+            changes.put(keys::history(tenant, key.id, from), stored::encode_history(events));
+            from += events.len() as u64;
+        }
     }
     if finished && *row_stored {
         changes.delete(keys::live(tenant, key.id));
     }
     let written = WrittenItem { key: *key, finished, sealed, sealed_bytes };
     (written, stored::encode_record(record, sealed))
+}
+
+/// A tail, cut so that no part is much larger than `bytes_max`: between two checkpoints an execution may record
+/// more than one value of the store can hold.
+fn in_parts(tail: &[Recorded], bytes_max: usize) -> Vec<&[Recorded]> {
+    let mut parts = Vec::new();
+    let (mut begin, mut bytes) = (0, 0);
+    for (at, recorded) in tail.iter().enumerate() {
+        let more = weight::of_event(&recorded.event);
+        if at > begin && bytes + more > bytes_max {
+            parts.push(&tail[begin..at]);
+            (begin, bytes) = (at, 0);
+        }
+        bytes += more;
+    }
+    parts.push(&tail[begin..]);
+    parts
 }
 
 fn encode_live(record: &Record, bytes: Vec<u8>) -> Vec<u8> {

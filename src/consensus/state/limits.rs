@@ -34,6 +34,8 @@ pub struct Limits {
     pub tail_events_max: usize,
     /// Bytes of a tail, about.
     pub tail_bytes_max: usize,
+    /// Bytes of one row of a sealed history, about; a larger event gets one for itself.
+    pub history_bytes_max: usize,
     /// Records one list call examines. A rare match comes with the pages after it.
     pub list_looks_max: usize,
     /// Bytes of one chunk of a snapshot, about; a larger row gets one for itself.
@@ -57,6 +59,7 @@ impl Default for Limits {
             window_packs_max: 8,
             tail_events_max: 256,
             tail_bytes_max: 256 << 10,
+            history_bytes_max: 4 << 20,
             list_looks_max: 20_000,
             chunk_bytes_max: 240 << 10,
         }

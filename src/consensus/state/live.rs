@@ -17,11 +17,12 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// Derives them from the state alone; the definition is not needed, because a decision never leaves a
-    /// step behind that could start.
+    /// Derives them from the state alone; the definition is not needed, because a decision leaves no step
+    /// behind that could start, unless it is so large that the state shows it.
     pub(super) fn of(execution: &Execution) -> Self {
         let mut moving = false;
         let mut parked = false;
+        let mut pending = false;
         let mut due = None;
         for step in &execution.steps {
             match step.status {
@@ -32,8 +33,8 @@ impl Facts {
                     due = earliest(due, step.due);
                 }
                 StepStatus::Uncertain => parked = true,
-                StepStatus::Pending
-                | StepStatus::Completed
+                StepStatus::Pending => pending = true,
+                StepStatus::Completed
                 | StepStatus::Failed
                 | StepStatus::Skipped
                 | StepStatus::Cancelled
@@ -45,7 +46,9 @@ impl Facts {
         let runnable = match status {
             Status::Completed | Status::Failed | Status::Cancelled | Status::DeadLettered => false,
             Status::Paused => moving,
-            Status::Pending | Status::Running | Status::Compensating => moving || !parked,
+            Status::Pending | Status::Running | Status::Compensating => {
+                moving || !parked || (pending && execution.may_be_halfway())
+            }
         };
         // Holding an execution stops its waits, but not its deadline.
         let due = if status == Status::Paused { None } else { due };
@@ -159,4 +162,26 @@ impl Live {
 fn facts_of(row: &Row) -> Facts {
     let due = (row.due_micros != u64::MAX).then(|| Timestamp::from_micros(row.due_micros));
     Facts { status: row.status, runnable: row.runnable, due }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::model::{ExecutionId, Payload, Step, TenantId, limits};
+
+    #[test]
+    fn what_a_large_decision_may_have_left_behind_is_runnable() {
+        let tenant = TenantId::new("default").unwrap();
+        let mut execution = Execution::unborn(ExecutionId::new(1, 2, 3), tenant);
+        let due = Some(Timestamp::from_micros(7));
+        let sleeping = Step { status: StepStatus::Waiting, due, ..Step::PENDING };
+        execution.steps = vec![sleeping, Step::PENDING];
+        execution.status = Status::Running;
+        assert_eq!(Facts::of(&execution), Facts { status: Status::Running, runnable: false, due });
+        let large = format!("\"{}\"", "x".repeat(limits::DECISION_BYTES_MAX));
+        execution.steps[0].params = Some(Payload::from_text(&large).unwrap());
+        assert!(Facts::of(&execution).runnable);
+        execution.steps.pop();
+        assert!(!Facts::of(&execution).runnable, "nothing is pending");
+    }
 }

@@ -3,6 +3,9 @@
 //! A step moves by itself in three ways: its needs are met and it begins, its backoff is over and it
 //! is tried again, its wait is over and it is done. [`advance`] looks at the steps a decision has
 //! woken, in the definition's order, until none is left; then the execution may be complete.
+//!
+//! A decision that has become large stops there. What is ready is then owed at once, and the next decision
+//! looks at every step.
 
 use crate::definition::{Join, Spec, StepKind, StepSpec};
 use crate::model::{
@@ -23,7 +26,9 @@ pub(super) fn advance(draft: &mut Draft<'_>) {
     if draft.execution.deadline.is_some_and(|deadline| deadline <= draft.moment.at) {
         return failure::out_of_time(draft);
     }
-    while let Some(index) = draft.next() {
+    while !draft.is_full()
+        && let Some(index) = draft.next()
+    {
         if draft.execution.version >= limits::HISTORY_EVENTS_MAX {
             return failure::out_of_history(draft);
         }
@@ -32,7 +37,19 @@ pub(super) fn advance(draft: &mut Draft<'_>) {
             return;
         }
     }
-    complete_if_settled(draft);
+    if !draft.is_full() {
+        complete_if_settled(draft);
+    }
+}
+
+/// Whether the last decision stopped before everything that may happen now had happened.
+pub(crate) fn is_halfway(execution: &Execution, spec: &Spec) -> bool {
+    let ready = |key: StepKey, step: &Step| {
+        step.status == StepStatus::Pending && turn(spec, execution, key.index) != Turn::Wait
+    };
+    execution.may_be_halfway()
+        && (execution.steps.iter().all(|step| step.status.is_settled())
+            || execution.keyed_steps().any(|(key, step)| ready(key, step)))
 }
 
 fn at_work(execution: &Execution) -> bool {
@@ -158,7 +175,7 @@ fn begin(draft: &mut Draft<'_>, index: StepIndex) {
 }
 
 fn push_or_fail(draft: &mut Draft<'_>, index: StepIndex, decided: Result<Event, Fault>) {
-    match decided {
+    match decided.and_then(|event| draft.admit(event)) {
         Ok(event) => draft.push(event),
         Err(fault) => failure::fail_step(draft, index, fault),
     }

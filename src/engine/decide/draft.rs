@@ -18,6 +18,10 @@ pub(super) struct Draft<'a> {
     pub(super) spec: &'a Spec,
     pub(super) moment: Moment,
     events: Vec<Event>,
+    /// What the execution keeps, in bytes.
+    kept: usize,
+    /// Bytes of the documents in `events`.
+    decided: usize,
     /// Steps that may have something to do now. Ordered, so that the definition's order decides.
     queue: BTreeSet<StepIndex>,
     dependents: OnceCell<Dependents>,
@@ -30,6 +34,8 @@ impl<'a> Draft<'a> {
             spec,
             moment,
             events: Vec::new(),
+            kept: execution.kept_bytes(),
+            decided: 0,
             queue: BTreeSet::new(),
             dependents: OnceCell::new(),
         }
@@ -48,7 +54,14 @@ impl<'a> Draft<'a> {
     /// Records a fact, and remembers whose turn it may be because of it.
     pub(super) fn push(&mut self, event: Event) {
         let recorded = Recorded { at: self.moment.at, event };
+        let key = step_changed(&recorded.event);
+        let before = self.kept_by(key);
         evolve(&mut self.execution, &recorded);
+        self.kept = match recorded.event {
+            Event::Created(_) | Event::Retried { .. } => self.execution.kept_bytes(),
+            _ => self.kept - before + self.kept_by(key),
+        };
+        self.decided += documents_bytes(&recorded.event);
         self.wake_after(&recorded.event);
         self.events.push(recorded.event);
     }
@@ -75,6 +88,49 @@ impl<'a> Draft<'a> {
             | Event::Completed { .. }
             | Event::Failed { .. }
             | Event::Cancelled { .. } => {}
+        }
+    }
+
+    /// Whether the decision is as large as one may be: nothing else is to start in it.
+    pub(super) fn is_full(&self) -> bool {
+        self.decided >= limits::DECISION_BYTES_MAX
+    }
+
+    fn kept_by(&self, key: Option<StepKey>) -> usize {
+        key.and_then(|key| self.execution.step(key)).map_or(0, Step::kept_bytes)
+    }
+
+    /// Checks a fact against what one execution may keep, before it is recorded.
+    ///
+    /// Errors: a fault with the code `limit`.
+    pub(super) fn admit(&self, event: Event) -> Result<Event, Fault> {
+        let key = step_changed(&event);
+        let step = key.and_then(|key| self.execution.step(key));
+        let (params, output) = match &event {
+            Event::AttemptStarted { params, .. } | Event::StepWaiting { params, .. } => (Some(params), None),
+            Event::StepCompleted { params, output, .. } => (Some(params), Some(output)),
+            Event::AttemptCompleted { output, .. } => (None, Some(output)),
+            _ => return Ok(event),
+        };
+        // A new document takes the place of an old one.
+        let replaced = |new: Option<&Payload>, old: fn(&Step) -> Option<&Payload>| {
+            new.and(step).and_then(old).map_or(0, Payload::len)
+        };
+        let replaced =
+            replaced(params, |step| step.params.as_ref()) + replaced(output, |step| step.output.as_ref());
+        let added = params.map_or(0, Payload::len) + output.map_or(0, Payload::len);
+        match self.kept - replaced + added {
+            kept if kept > limits::EXECUTION_BYTES_MAX => Err(too_much(kept)),
+            _ => Ok(event),
+        }
+    }
+
+    /// A fault of a runner, without its details if there is no room for them.
+    pub(super) fn admit_fault(&self, index: StepIndex, fault: Fault) -> Fault {
+        let before = self.step(index).fault.as_ref().map_or(0, Fault::bytes);
+        match self.kept - before + fault.bytes() {
+            kept if kept > limits::EXECUTION_BYTES_MAX => Fault { details: None, ..fault },
+            _ => fault,
         }
     }
 
@@ -148,4 +204,57 @@ pub(super) fn fits(payload: Payload, what: &str) -> Result<Payload, Fault> {
         return Err(Fault::fatal(codes::LIMIT, message));
     }
     Ok(payload)
+}
+
+fn too_much(kept: usize) -> Fault {
+    let message = format!(
+        "with this step the execution would keep {kept} bytes of input, parameters, outputs and faults; \
+         the limit is {}",
+        limits::EXECUTION_BYTES_MAX
+    );
+    Fault::fatal(codes::LIMIT, message)
+}
+
+/// The step whose documents a fact may change.
+fn step_changed(event: &Event) -> Option<StepKey> {
+    match event {
+        Event::AttemptStarted { step, .. }
+        | Event::AttemptCompleted { step, .. }
+        | Event::AttemptFailed { step, .. }
+        | Event::StepCompleted { step, .. }
+        | Event::StepFailed { step, .. }
+        | Event::StepSkipped { step, .. }
+        | Event::StepWaiting { step, .. }
+        | Event::StepCancelled { step }
+        | Event::OutcomeIgnored { step, .. } => Some(*step),
+        Event::Created(_)
+        | Event::Paused { .. }
+        | Event::Resumed { .. }
+        | Event::Retried { .. }
+        | Event::Completed { .. }
+        | Event::Failed { .. }
+        | Event::Cancelled { .. } => None,
+    }
+}
+
+/// Bytes of the documents that a fact leaves in its execution. A fault that ends an attempt and then its step
+/// is left there once.
+fn documents_bytes(event: &Event) -> usize {
+    match event {
+        Event::Created(created) => created.input.len(),
+        Event::AttemptStarted { params, .. } | Event::StepWaiting { params, .. } => params.len(),
+        Event::AttemptCompleted { output, .. } => output.len(),
+        Event::StepCompleted { params, output, .. } => params.len() + output.len(),
+        Event::StepFailed { fault, .. } => fault.bytes(),
+        Event::AttemptFailed { .. }
+        | Event::StepSkipped { .. }
+        | Event::StepCancelled { .. }
+        | Event::OutcomeIgnored { .. }
+        | Event::Paused { .. }
+        | Event::Resumed { .. }
+        | Event::Retried { .. }
+        | Event::Completed { .. }
+        | Event::Failed { .. }
+        | Event::Cancelled { .. } => 0,
+    }
 }

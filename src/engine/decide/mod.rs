@@ -36,7 +36,7 @@ mod retry;
 use crate::definition::Spec;
 use crate::model::{Event, Execution, Input, Moment, Rejection};
 
-pub(crate) use advance::{Turn, is_done, needs_wanted, turn};
+pub(crate) use advance::{Turn, is_done, is_halfway, needs_wanted, turn};
 use draft::Draft;
 
 /// Turns a wish into facts, in the order in which they are to be recorded, or a lawful refusal. No

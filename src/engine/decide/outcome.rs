@@ -32,7 +32,10 @@ pub(super) fn finished(
         assert!(!execution.status.is_finished(), "a finished execution has nothing in flight");
         match outcome {
             Ok(raw) => succeeded(&mut draft, key, raw),
-            Err(fault) => failed(&mut draft, key, fault),
+            Err(fault) => {
+                let fault = draft.admit_fault(key.index, fault);
+                failed(&mut draft, key, fault);
+            }
         }
         advance(&mut draft);
         return Ok(draft.into_events());
@@ -51,8 +54,11 @@ pub(super) fn finished(
 
 fn succeeded(draft: &mut Draft<'_>, key: StepKey, raw: Payload) {
     let attempt = draft.step(key.index).attempt;
-    match draft.shaped(key.index, raw) {
-        Ok(output) => draft.push(Event::AttemptCompleted { step: key, attempt, output }),
+    let completed = draft
+        .shaped(key.index, raw)
+        .and_then(|output| draft.admit(Event::AttemptCompleted { step: key, attempt, output }));
+    match completed {
+        Ok(event) => draft.push(event),
         // The effect has happened; doing it again would not make its answer fit.
         Err(fault) => exhausted(draft, key, fault),
     }

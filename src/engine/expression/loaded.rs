@@ -52,7 +52,7 @@ impl<'s> Loaded<'s> {
             Root::Now => Val::time(self.scope.now),
             Root::Execution => fields([
                 ("id", Val::built(&execution.id.to_string())),
-                ("started_at", execution.started_at.map_or(Val::Null, Val::time)),
+                ("started_at", Val::time(execution.started_at.unwrap_or(self.scope.now))),
                 ("attempt", Val::Int(i128::from(execution.retries) + 1)),
             ]),
             Root::Workflow => fields([

@@ -23,7 +23,12 @@ pub enum Effect {
     },
     /// Wake the execution at this time, with [`super::Input::Reconcile`].
     Timer {
-        /// The earliest time at which something is due.
+        /// The earliest time at which something is due; [`Effect::AT_ONCE`] if something is ready.
         due: Timestamp,
     },
+}
+
+impl Effect {
+    /// The time of a timer for what the last decision had no room for: long ago.
+    pub const AT_ONCE: Timestamp = Timestamp::from_micros(0);
 }

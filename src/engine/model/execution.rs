@@ -123,6 +123,13 @@ impl Step {
         ignored: 0,
         skipped: None,
     };
+
+    /// Bytes of its parameters, its output and its fault.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        let documents: usize = self.params.iter().chain(&self.output).map(Payload::len).sum();
+        documents + self.fault.as_ref().map_or(0, Fault::bytes)
+    }
 }
 
 impl Execution {
@@ -164,6 +171,29 @@ impl Execution {
             actions.push(Action::Retry);
         }
         actions
+    }
+
+    /// What counts towards [`super::limits::EXECUTION_BYTES_MAX`]: its input, and what its steps keep. Looks at
+    /// every step.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        self.input.len() + self.steps.iter().map(Step::kept_bytes).sum::<usize>()
+    }
+
+    /// Whether the last decision may have stopped early, at [`super::limits::DECISION_BYTES_MAX`]. One that
+    /// did has left at least so much in the state; the reverse need not be true.
+    #[must_use]
+    pub fn may_be_halfway(&self) -> bool {
+        let at_work = match self.status {
+            Status::Pending | Status::Running => true,
+            Status::Paused
+            | Status::Compensating
+            | Status::Completed
+            | Status::Failed
+            | Status::Cancelled
+            | Status::DeadLettered => false,
+        };
+        at_work && self.kept_bytes() >= super::limits::DECISION_BYTES_MAX
     }
 
     /// A step by key, if the definition has it.

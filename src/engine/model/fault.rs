@@ -30,6 +30,12 @@ impl Fault {
         Self { code: code.into(), message: message.into(), retryable: false, details: None }
     }
 
+    /// Length of its texts in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.code.len() + self.message.len() + self.details.as_ref().map_or(0, Payload::len)
+    }
+
     /// The same with details.
     #[must_use]
     pub fn with_details(mut self, details: Payload) -> Self {

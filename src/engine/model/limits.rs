@@ -9,6 +9,13 @@ pub const HISTORY_EVENTS_MAX: u64 = 50_000;
 /// Bytes of one input, resolved parameters or output. A Raft entry has to stay a small part of a
 /// second of network and disk.
 pub const PAYLOAD_BYTES_MAX: usize = 1 << 20;
+/// Bytes of everything one execution keeps: its input and the parameters, the output and the fault of each
+/// step. Its whole state is written as one value of the store, of at most 64 MiB; half of that leaves
+/// room for all that is not counted, and for the workflow's own output.
+pub const EXECUTION_BYTES_MAX: usize = 32 << 20;
+/// Bytes of documents after which a decision starts nothing else: what is ready goes on in the next one. A
+/// decision is one append, and may pass this by what one more step has, or the workflow's output.
+pub const DECISION_BYTES_MAX: usize = 2 << 20;
 /// Arrays and objects inside each other in a JSON document: the deepest the parser reads, which gives
 /// up at the 128th.
 pub const JSON_DEPTH_MAX: usize = 127;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::definition::Spec;
 use crate::model::{
-    AttemptNumber, Create, Epoch, Event, Execution, ExecutionId, Fault, Input, Moment, Payload, Recorded,
-    Rejection, StepIndex, StepKey, TenantId, Timestamp, codes,
+    AttemptNumber, Create, Effect, Epoch, Event, Execution, ExecutionId, Fault, Input, Moment, Payload,
+    Recorded, Rejection, StepIndex, StepKey, TenantId, Timestamp, codes,
 };
 use crate::{decide, evolve, invariants, owed};
 
@@ -42,7 +42,8 @@ impl World {
             self.history.push(recorded);
         }
         self.check();
-        if looked {
+        let owed = owed(&self.execution, &self.spec);
+        if looked && !owed.contains(&Effect::Timer { due: Effect::AT_ONCE }) {
             let again = decide(&self.execution, &self.spec, Input::Reconcile, moment)?;
             assert!(again.is_empty(), "who has just looked finds something: {again:#?}");
         }

@@ -115,6 +115,7 @@ pub(super) fn tight() -> Limits {
         pack_bytes_max: 1_024,
         window_packs_max: 2,
         tail_events_max: 4,
+        history_bytes_max: 400,
         list_looks_max: 5,
         chunk_bytes_max: 512,
         ..Limits::default()
