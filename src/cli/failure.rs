@@ -169,7 +169,7 @@ impl From<io::Error> for Failure {
 impl From<node::Error> for Failure {
     fn from(error: node::Error) -> Self {
         let exit = if matches!(error, node::Error::Settings(_)) { Exit::Usage } else { Exit::Unavailable };
-        Self::new(exit, "node", error.to_string())
+        Self::new(exit, error.code(), error.to_string())
     }
 }
 

@@ -55,3 +55,24 @@ pub enum Error {
     #[error("serve: {0}")]
     Serve(#[source] std::io::Error),
 }
+
+impl Error {
+    /// A stable word for machines.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Settings(_) => "invalid_settings",
+            Self::Storage(storage::Error::Locked { .. }) => "data_dir_in_use",
+            Self::Storage(storage::Error::Newer { .. }) => "format_newer",
+            Self::Storage(storage::Error::Corrupt { .. }) => "data_damaged",
+            Self::Storage(_) => "data_dir",
+            Self::StorageLost { .. } => "storage_lost",
+            Self::Listen { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse => "address_in_use",
+            Self::Listen { .. } => "address",
+            Self::Exposed { .. } => "exposed",
+            Self::Consensus(_) | Self::State(_) | Self::Actors(_) | Self::Runners(_) | Self::Serve(_) => {
+                "node"
+            }
+        }
+    }
+}
