@@ -189,7 +189,7 @@ async fn a_state_that_cannot_be_written_ends_the_node() {
 async fn a_change_that_no_entry_can_hold_is_refused() {
     let node = alone(&Disks::in_memory()).await;
     let epoch = node.leads(FIRST).await;
-    let pin = (SpecHash([1; 32]), "x".repeat(9 << 20).into());
+    let pin = (SpecHash([1; 32]), "x".repeat(11 << 20).into());
     let refused = node.handle.append(FIRST, epoch, creation(1), Some(pin)).await.unwrap_err();
     assert!(matches!(refused, Error::TooLarge { .. }) && refused.is_refused());
     node.stop().await;
