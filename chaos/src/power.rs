@@ -50,6 +50,11 @@ impl Power {
         if self.copy.exists() {
             copy_tree(&self.copy, &self.real).context("put back what was synced")?;
         }
+        // They belong to files that are no more; those put back may have got their numbers.
+        let inodes = self.copy.with_extension("inodes");
+        if inodes.exists() {
+            std::fs::remove_dir_all(inodes)?;
+        }
         Ok(())
     }
 }
@@ -61,7 +66,7 @@ fn copy_tree(from: &Path, to: &Path) -> Result<()> {
         let target = to.join(entry.file_name());
         if entry.file_type()?.is_dir() {
             copy_tree(&entry.path(), &target)?;
-        } else if !entry.file_name().to_string_lossy().ends_with(".copying") {
+        } else {
             std::fs::copy(entry.path(), target)?;
         }
     }

@@ -8,9 +8,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use everstep::storage::{DataDir, Log, LogEntry, LogOptions, STATE_CACHE_BYTES};
+use everstep::storage::{DataDir, Log, LogEntry, LogOptions, STATE_CACHE_BYTES, Store, WriteBatch};
 
-use crate::support::{NODE, open_dir, plain, wait};
+use crate::support::{NODE, copy_dir, open_dir, plain, wait};
 
 /// Set for the child: where to work.
 const CHILD_DIR: &str = "EVERSTEP_POWERLOSS_DIR";
@@ -20,6 +20,9 @@ const CHILD_FACTOR: &str = "EVERSTEP_POWERLOSS_FACTOR";
 
 /// So many acknowledgements before the power fails.
 const ACKNOWLEDGED_MIN: usize = 300;
+
+/// Power cuts of one directory.
+const BOOTS: u64 = 120;
 
 fn library(home: &Path) -> PathBuf {
     let target = home.join("powerloss.so");
@@ -99,6 +102,37 @@ fn child_that_appends() {
     }
 }
 
+/// Not a test by itself: a node that finds what it had and goes on.
+#[test]
+fn child_that_starts_again() {
+    let Ok(dir) = std::env::var(CHILD_DIR) else { return };
+    let dir = DataDir::open(Path::new(&dir), STATE_CACHE_BYTES).unwrap();
+    let (log, recovered) = Log::open(LogOptions::new(dir.log.clone(), dir.hard_state.clone(), NODE)).unwrap();
+    assert!(!recovered.storage_lost, "{:?}", recovered.losses);
+    let purged = recovered.groups.get(&1).and_then(|it| it.purged_index).unwrap_or(0);
+    let found = log.read(1, 0..u64::MAX).unwrap();
+    let last = purged + found.len() as u64;
+    let expected: Vec<_> = (purged + 1..=last).map(|index| sized(index, 40)).collect();
+    assert_eq!(found, expected, "after {purged}");
+    acknowledge(last);
+    for index in last + 1.. {
+        wait(|done| log.append(1, vec![sized(index, 40)], done)).unwrap();
+        acknowledge(index);
+        dir.state.write(note(index)).unwrap();
+        dir.state.sync().unwrap();
+        if index % 20 == 0 {
+            log.purge_through(1, index - 10, vec![1], Box::new(|outcome| outcome.unwrap()));
+        }
+    }
+}
+
+/// What the child puts into the state: a few keys, written again and again.
+fn note(index: u64) -> WriteBatch {
+    let mut batch = WriteBatch::new();
+    batch.put((index % 50).to_be_bytes().to_vec(), index.to_le_bytes().repeat(500));
+    batch
+}
+
 /// Not a test by itself: sled, trusted with its own flush.
 #[test]
 fn child_that_trusts_sled() {
@@ -140,6 +174,35 @@ fn every_acknowledged_entry_survives_a_power_cut() {
 #[test]
 fn every_large_acknowledged_entry_survives_a_power_cut() {
     power_fails(100);
+}
+
+/// The power fails at one sync after the other, those of a start among them, and each time the node starts from
+/// what the last cut left.
+#[test]
+fn a_node_outlives_many_power_cuts() {
+    let home = tempfile::tempdir().unwrap();
+    let (dir, copy) = (home.path().join("dir"), home.path().join("copy"));
+    let mut acknowledged = 0;
+    for boot in 0..BOOTS {
+        // Every sync of a start in turn; in between, longer lives.
+        let kill_at = if boot % 3 == 2 { 40 + boot * 7 % 90 } else { 1 + boot % 30 };
+        let output = child("powerloss::child_that_starts_again", home.path(), 1)
+            .env("POWERLOSS_KILL_AT", kill_at.to_string())
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.signal(), Some(9), "boot {boot}, killed at {kill_at}: {errors}");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let mut numbers = text.lines().filter_map(|line| line.strip_prefix("ack ")?.parse::<u64>().ok());
+        let found = numbers.next();
+        assert!(found.is_none_or(|it| it >= acknowledged), "boot {boot}: {found:?} of {acknowledged}");
+        acknowledged = numbers.last().or(found).unwrap_or(acknowledged);
+        std::fs::remove_dir_all(&dir).unwrap();
+        std::fs::remove_dir_all(home.path().join("copy.inodes")).unwrap();
+        std::fs::create_dir_all(&copy).unwrap();
+        copy_dir(&copy, &dir);
+    }
+    assert!(acknowledged > BOOTS, "{acknowledged}");
 }
 
 /// A sync that fails is the end: no second try, and nothing acknowledged that is not on the disk.

@@ -7,6 +7,13 @@
  *
  * With POWERLOSS_EIO_AFTER=n the disk fails instead: every sync after the n-th is an EIO.
  *
+ * What is in the directory when a process starts counts as synced. A name whose file was never synced is an empty
+ * file after an fsync of its directory. Whoever puts the copy back in place of the directory removes
+ * POWERLOSS_COPY.inodes as well: the files put back are other ones, and their inode numbers may have been in use.
+ *
+ * With POWERLOSS_KILL_AT=n the process is killed in place of its n-th sync. As a disk under this model changes at
+ * syncs alone, these are all the instants that there are.
+ *
  * It errs on the strict side in one way (a rename is lost without an fsync of the directory) and on the lenient
  * side in another (what other threads write while a file is copied may get into the copy).
  */
@@ -15,8 +22,10 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,14 +58,21 @@ static void make_parents(const char *path) {
     }
 }
 
-static void copy_file(const char *from, const char *to) {
-    char fresh[PATH_MAX * 3];
+/* Where copies are made before they get their name; never put back in place of the directory. */
+static void fresh_path(char *to, const char *copy) {
+    snprintf(to, PATH_MAX, "%s.inodes/fresh", copy);
+    make_parents(to);
+}
+
+static void copy_file(const char *from, const char *to, const char *copy) {
+    char fresh[PATH_MAX];
     static char buffer[1 << 20];
-    snprintf(fresh, sizeof fresh, "%s.copying", to);
+    fresh_path(fresh, copy);
     make_parents(to);
     int in = open(from, O_RDONLY);
     if (in < 0) return; /* removed meanwhile */
-    int out = open(fresh, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    unlink(fresh);
+    int out = open(fresh, O_WRONLY | O_CREAT | O_EXCL, 0644);
     must(out >= 0, "open a copy");
     for (ssize_t got; (got = read(in, buffer, sizeof buffer)) != 0;) {
         must(got > 0 && write(out, buffer, got) == got, "copy a file");
@@ -67,34 +83,46 @@ static void copy_file(const char *from, const char *to) {
     must(rename(fresh, to) == 0, "replace a copy");
 }
 
-/* The last synced content of a file, whatever it is called now. */
-static void inode_path(char *to, const char *copy, ino_t inode) {
-    snprintf(to, PATH_MAX, "%s.inodes/%lu", copy, (unsigned long)inode);
+/* The last synced content of a file, whatever it is called now. The number of an inode is used again once its file
+ * is removed, so the time of birth belongs to its name. */
+static int inode_path(char *to, const char *copy, const char *path) {
+    struct statx info;
+    if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS | STATX_BTIME, &info) != 0) return 0;
+    if (!S_ISREG(info.stx_mode)) return 0;
+    must(info.stx_mask & STATX_BTIME, "this file system does not tell when a file was made");
+    snprintf(to, PATH_MAX, "%s.inodes/%llu-%lld-%u", copy, (unsigned long long)info.stx_ino,
+             (long long)info.stx_btime.tv_sec, info.stx_btime.tv_nsec);
+    return 1;
 }
 
-static void keep_file(const char *path, const char *target, const char *copy, ino_t inode) {
+static void keep_file(const char *path, const char *target, const char *copy) {
     char by_inode[PATH_MAX];
-    copy_file(path, target);
-    inode_path(by_inode, copy, inode);
-    make_parents(by_inode);
-    unlink(by_inode);
-    must(link(target, by_inode) == 0, "link a copy");
+    if (!inode_path(by_inode, copy, path)) return;
+    copy_file(path, by_inode, copy);
+    char fresh[PATH_MAX];
+    fresh_path(fresh, copy);
+    make_parents(target);
+    unlink(fresh);
+    if (link(by_inode, fresh) == 0) must(rename(fresh, target) == 0, "name a copy");
 }
 
 static void keep_directory(const char *path, const char *target, const char *copy) {
-    char from[PATH_MAX * 3], to[PATH_MAX * 3], fresh[PATH_MAX * 4], by_inode[PATH_MAX];
+    char from[PATH_MAX * 3], to[PATH_MAX * 3], fresh[PATH_MAX], by_inode[PATH_MAX];
     struct dirent *entry;
     struct stat info;
     DIR *directory = opendir(path);
     while (directory && (entry = readdir(directory))) {
         snprintf(from, sizeof from, "%s/%s", path, entry->d_name);
         snprintf(to, sizeof to, "%s/%s", target, entry->d_name);
-        if (lstat(from, &info) != 0 || !S_ISREG(info.st_mode)) continue;
-        inode_path(by_inode, copy, info.st_ino);
-        if (access(by_inode, F_OK) != 0) continue;
+        if (!inode_path(by_inode, copy, from)) continue;
         make_parents(to);
-        snprintf(fresh, sizeof fresh, "%s.naming", to);
+        fresh_path(fresh, copy);
         unlink(fresh);
+        if (access(by_inode, F_OK) != 0) {
+            int empty = open(by_inode, O_WRONLY | O_CREAT, 0644);
+            must(empty >= 0, "make an empty copy");
+            close(empty);
+        }
         must(link(by_inode, fresh) == 0 && rename(fresh, to) == 0, "name a copy");
         unlink(fresh); /* still there if both names were the same file */
     }
@@ -108,11 +136,40 @@ static void keep_directory(const char *path, const char *target, const char *cop
     if (directory) closedir(directory);
 }
 
+static int keep_found(const char *path, const struct stat *info, int kind, struct FTW *place) {
+    const char *source = getenv("POWERLOSS_DIR"), *copy = getenv("POWERLOSS_COPY");
+    char target[PATH_MAX * 2];
+    (void)info, (void)place;
+    snprintf(target, sizeof target, "%s%s", copy, path + strlen(source));
+    if (kind == FTW_F) keep_file(path, target, copy);
+    return 0;
+}
+
+/* What is there at the start is on the disk. A process that this one starts finds the directory of inodes made. */
+__attribute__((constructor)) static void start(void) {
+    const char *source = getenv("POWERLOSS_DIR"), *copy = getenv("POWERLOSS_COPY");
+    char inodes[PATH_MAX];
+    if (!source || !copy) return;
+    snprintf(inodes, sizeof inodes, "%s.inodes", copy);
+    make_parents(inodes);
+    if (mkdir(inodes, 0755) == 0) nftw(source, keep_found, 16, FTW_PHYS);
+}
+
 /* Whether the disk has failed by now. */
 static int has_failed(void) {
     static int syncs;
     const char *after = getenv("POWERLOSS_EIO_AFTER");
     return after && __atomic_fetch_add(&syncs, 1, __ATOMIC_SEQ_CST) >= atoi(after);
+}
+
+/* Kills the process if this is the sync at which the power fails. */
+static void maybe_kill(void) {
+    static int syncs;
+    const char *at = getenv("POWERLOSS_KILL_AT");
+    if (at && __atomic_add_fetch(&syncs, 1, __ATOMIC_SEQ_CST) >= atoi(at)) {
+        kill(getpid(), SIGKILL);
+        for (;;) pause(); /* no other thread gets a sync after it either */
+    }
 }
 
 static void keep(int fd) {
@@ -129,11 +186,12 @@ static void keep(int fd) {
     snprintf(target, sizeof target, "%s%s", copy, path + root);
     pthread_mutex_lock(&one_at_a_time);
     if (S_ISDIR(info.st_mode)) keep_directory(path, target, copy);
-    else if (info.st_nlink > 0) keep_file(path, target, copy, info.st_ino);
+    else if (info.st_nlink > 0) keep_file(path, target, copy);
     pthread_mutex_unlock(&one_at_a_time);
 }
 
 int fsync(int fd) {
+    maybe_kill();
     if (has_failed()) {
         errno = EIO;
         return -1;
@@ -144,6 +202,7 @@ int fsync(int fd) {
 }
 
 int fdatasync(int fd) {
+    maybe_kill();
     if (has_failed()) {
         errno = EIO;
         return -1;
