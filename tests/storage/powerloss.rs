@@ -196,7 +196,7 @@ fn a_node_outlives_many_power_cuts() {
         let mut numbers = text.lines().filter_map(|line| line.strip_prefix("ack ")?.parse::<u64>().ok());
         let found = numbers.next();
         assert!(found.is_none_or(|it| it >= acknowledged), "boot {boot}: {found:?} of {acknowledged}");
-        acknowledged = numbers.last().or(found).unwrap_or(acknowledged);
+        acknowledged = numbers.next_back().or(found).unwrap_or(acknowledged);
         std::fs::remove_dir_all(&dir).unwrap();
         std::fs::remove_dir_all(home.path().join("copy.inodes")).unwrap();
         std::fs::create_dir_all(&copy).unwrap();
