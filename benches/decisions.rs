@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use everstep::engine::definition::{RunnerCatalogue, RunnerShape, Spec};
 use everstep::engine::model::{
-    Create, Epoch, Event, Execution, ExecutionId, Input, Moment, Payload, Recorded, Status, StepIndex,
-    StepKey, TenantId, Timestamp,
+    Create, Epoch, Execution, ExecutionId, Input, Moment, Payload, Recorded, Status, StepIndex, StepKey,
+    TenantId, Timestamp,
 };
 use everstep::engine::{decide, evolve, owed};
 
@@ -48,18 +48,19 @@ fn run(spec: &Spec, number: u64) {
         labels: BTreeMap::new(),
         by: "bench".to_owned(),
     };
-    fold(&mut execution, decide(&execution, spec, Input::Create(Box::new(create)), moment), moment);
+    step(&mut execution, spec, Input::Create(Box::new(create)), moment);
     for index in 0..3 {
         assert_eq!(owed(&execution, spec).len(), 1, "one attempt is owed");
         let step = StepKey::plain(StepIndex(index));
         let input = Input::AttemptFinished { step, attempt: 1, outcome: Ok(Payload::null()) };
-        fold(&mut execution, decide(&execution, spec, input, moment), moment);
+        step(&mut execution, spec, input, moment);
     }
     assert_eq!(execution.status, Status::Completed, "three outcomes complete it");
 }
 
-fn fold<E: std::fmt::Debug>(execution: &mut Execution, events: Result<Vec<Event>, E>, moment: Moment) {
-    for event in events.expect("lawful") {
+fn step(execution: &mut Execution, spec: &Spec, input: Input, moment: Moment) {
+    let events = decide(execution, spec, input, moment).expect("lawful");
+    for event in events {
         evolve(execution, &Recorded { at: moment.at, event });
     }
 }
