@@ -48,17 +48,17 @@ fn run(spec: &Spec, number: u64) {
         labels: BTreeMap::new(),
         by: "bench".to_owned(),
     };
-    step(&mut execution, spec, Input::Create(Box::new(create)), moment);
+    take(&mut execution, spec, Input::Create(Box::new(create)), moment);
     for index in 0..3 {
         assert_eq!(owed(&execution, spec).len(), 1, "one attempt is owed");
         let step = StepKey::plain(StepIndex(index));
         let input = Input::AttemptFinished { step, attempt: 1, outcome: Ok(Payload::null()) };
-        step(&mut execution, spec, input, moment);
+        take(&mut execution, spec, input, moment);
     }
     assert_eq!(execution.status, Status::Completed, "three outcomes complete it");
 }
 
-fn step(execution: &mut Execution, spec: &Spec, input: Input, moment: Moment) {
+fn take(execution: &mut Execution, spec: &Spec, input: Input, moment: Moment) {
     let events = decide(execution, spec, input, moment).expect("lawful");
     for event in events {
         evolve(execution, &Recorded { at: moment.at, event });
