@@ -1,10 +1,6 @@
 //! How fast the engine is by itself: whole executions of three effectful steps, decided and folded on one
 //! thread, without a log. `cargo bench --bench decisions`.
-#![expect(
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "a benchmark reads the clock and says what it saw"
-)]
+#![expect(clippy::print_stdout, reason = "a benchmark says what it saw")]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
