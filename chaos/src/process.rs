@@ -32,12 +32,19 @@ pub(crate) struct Process {
     child: Child,
 }
 
+/// A port that is free and that the kernel gives to nobody while the node is down: below those it hands out.
+fn free_port() -> Result<u16> {
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000)?;
+    let free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    (first..32_000).find(free).context("find a free port")
+}
+
 impl Launch {
     /// A node of `binary` that keeps everything below `dir`, on a port that was free a moment ago.
     /// With `power_loss`, a kill takes with it what was not synced.
     pub(crate) fn new(binary: &Path, dir: &Path, power_loss: bool) -> Result<Self> {
         let binary = binary.canonicalize().with_context(|| format!("find {}", binary.display()))?;
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = free_port()?;
         let power = power_loss.then(|| Power::new(dir, &dir.join("data"))).transpose()?;
         Ok(Self { binary, dir: dir.to_owned(), port, power })
     }

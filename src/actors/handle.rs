@@ -73,7 +73,7 @@ impl Handle {
     /// Begins an execution. When this answers, it is durable.
     pub async fn submit(&self, caller: &Caller, submission: Submission) -> Result<Submitted, Error> {
         let _permit = self.inner.admission.submission(&caller.tenant)?;
-        let chosen = self.choose(caller, &submission.what)?;
+        let chosen = self.choose(caller, &submission.what).await?;
         let claim = submission.idempotency_key.as_deref().map(|key| claim_of(key, &submission, &chosen));
         let id = self.new_id(caller, submission.idempotency_key.as_deref());
         let create = Create {
@@ -289,7 +289,7 @@ impl Handle {
         ExecutionId::new(self.inner.world.clock.now().unix_ms(), entropy, slot)
     }
 
-    fn choose(&self, caller: &Caller, what: &What) -> Result<Chosen, Error> {
+    async fn choose(&self, caller: &Caller, what: &What) -> Result<Chosen, Error> {
         match what {
             What::Inline { text } => {
                 let parsed = Spec::parse(text, self.catalogue()).map_err(Error::Definition)?;
@@ -301,7 +301,7 @@ impl Handle {
                 })
             }
             What::Workflow { id, version } => {
-                let workflow = self.known_workflow(caller, *id)?;
+                let workflow = self.workflow(caller, *id).await?;
                 if workflow.status != DefinitionStatus::Active {
                     let name = workflow.latest().name.clone();
                     return Err(Rejection::NotActive { name, status: workflow.status }.into());

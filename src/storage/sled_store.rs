@@ -123,8 +123,7 @@ impl SledStore {
             .segment_size(SEGMENT_BYTES)
             .flush_every_ms(None);
         let tree = open_tree(path, &config)?;
-        // sled has just renamed a new snapshot into place and removed the old one. Before anything is written
-        // upon it, both have to be on the disk: an old snapshot does not fit a newer file.
+        // sled has just renamed a new snapshot into place and removed the old one, and syncs neither.
         sync_directories(path)?;
         let file = File::open(path.join("db")).map_err(Error::open(path.join("db")))?;
         // sled never syncs its own settings, without which it would guess the size of its segments.
