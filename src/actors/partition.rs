@@ -47,7 +47,7 @@ impl Partition {
     /// Tells an execution's actor something; one that has none gets one, and it deals with that first.
     /// What is told to an actor that is just leaving is lost: who needs an answer asks again.
     ///
-    /// Errors: `Overloaded` at a limit, `Unavailable` if this node does not lead the partition.
+    /// Errors: `Overloaded` at a limit, `Elsewhere` if this node does not lead the partition.
     pub(crate) fn tell(
         self: &Arc<Self>,
         tenant: &TenantId,
@@ -108,7 +108,7 @@ impl Partition {
 
     /// What to tell a caller whom this node cannot serve.
     pub(crate) fn no_leader(&self) -> Error {
-        Error::Unavailable { reason: format!("partition {} has no leader here", self.id) }
+        Error::Elsewhere { partition: self.id, leader: None }
     }
 }
 

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::consensus::{self, Record, Workflow};
+use serde::{Deserialize, Serialize};
+
+use crate::consensus::{Record, Workflow};
 use crate::engine::definition::Finding;
-use crate::engine::model::{Payload, Rejection, TenantId, WorkflowId};
+use crate::engine::model::{PartitionId, Payload, Rejection, TenantId, WorkflowId};
 
 /// Who asks. Comes from the verified token; in `dev`, the `dev` user of the `default` tenant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
     /// Whose data.
     pub tenant: TenantId,
@@ -119,6 +121,14 @@ pub enum Error {
         /// When to try again.
         retry_after_ms: u64,
     },
+    /// This node does not lead the partition; nothing was done.
+    #[error("unavailable: partition {partition} has no leader here")]
+    Elsewhere {
+        /// Which partition.
+        partition: PartitionId,
+        /// Who leads it, if known.
+        leader: Option<u64>,
+    },
     /// No leader, or it did not answer in time. Whether a change happened is unknown.
     #[error("unavailable: {reason}")]
     Unavailable {
@@ -139,7 +149,7 @@ impl Error {
             Self::VersionConflict { .. } => "version_conflict",
             Self::KeyReused => "idempotency_key_reused",
             Self::Overloaded { .. } => "overloaded",
-            Self::Unavailable { .. } => "unavailable",
+            Self::Elsewhere { .. } | Self::Unavailable { .. } => "unavailable",
         }
     }
 }
@@ -151,20 +161,12 @@ pub struct PartitionHealth {
     pub partition: u16,
     /// This node leads it and its actors run.
     pub leading: bool,
+    /// Who leads it, if known.
+    pub leader: Option<u64>,
     /// Executions with an actor.
     pub active: usize,
     /// Executions that wait without one.
     pub parked: usize,
-}
-
-impl From<consensus::Error> for Error {
-    fn from(error: consensus::Error) -> Self {
-        match error {
-            consensus::Error::Overloaded { what } => super::partition::overloaded(what),
-            consensus::Error::TooLarge { bytes, bytes_max } => too_large(bytes, bytes_max),
-            other => Self::Unavailable { reason: other.to_string() },
-        }
-    }
 }
 
 /// More than one log entry takes.

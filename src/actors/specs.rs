@@ -49,7 +49,8 @@ impl Specs {
         inner.specs.insert(spec.hash, (used, spec));
     }
 
-    fn find(&self, hash: SpecHash) -> Option<Arc<Spec>> {
+    /// The definition, if it is in the cache.
+    pub(crate) fn find(&self, hash: SpecHash) -> Option<Arc<Spec>> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.uses += 1;
         let now = inner.uses;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ractor::{Actor, ActorRef};
 
 use crate::consensus;
+use crate::consensus::peer::Peers;
 use crate::runners::Registry;
 use crate::world::World;
 
@@ -14,6 +15,7 @@ use super::directory::Directory;
 use super::handle::{Handle, Inner};
 use super::partition::Partition;
 use super::request::Error;
+use super::route::Others;
 use super::specs::Specs;
 use super::supervisor::NodeSupervisor;
 
@@ -27,11 +29,13 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Starts the supervisors; actors follow as soon as this node leads something.
+    /// Starts the supervisors; actors follow as soon as this node leads something. `others` reaches the other nodes
+    /// of the cluster, if there are any.
     pub async fn start(
         consensus: consensus::Handle,
         runners: Arc<Registry>,
         world: World,
+        others: Option<Peers>,
     ) -> Result<Self, Error> {
         let partitions: Vec<_> = consensus
             .partitions()
@@ -51,7 +55,8 @@ impl Tree {
             spawned.map_err(|error| Error::Unavailable { reason: format!("start the actors: {error}") })?;
         let catalogue = runners.catalogue();
         let (specs, admission) = (Specs::default(), Admission::default());
-        let inner = Inner { consensus, partitions, catalogue, world, specs, admission };
+        let others = Others(others);
+        let inner = Inner { consensus, partitions, catalogue, world, specs, admission, others };
         Ok(Self { root, handle: Handle { inner: Arc::new(inner) } })
     }
 

@@ -41,7 +41,7 @@ impl Handle {
             by: caller.user.clone(),
             claim,
         };
-        match self.inner.consensus.change(change).await? {
+        match self.change(change).await? {
             Ok(workflow) => {
                 self.inner.specs.keep(spec);
                 Ok((workflow, false))
@@ -95,7 +95,7 @@ impl Handle {
         } else {
             CatalogueChange::DeleteWorkflow { tenant, workflow: id, by }
         };
-        match self.inner.consensus.change(change).await? {
+        match self.change(change).await? {
             Ok(_) => Ok(archive),
             Err(_) => Err(Error::WorkflowNotFound { id }),
         }

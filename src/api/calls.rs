@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::actors::{Caller, Error, Handle, Watch};
 use crate::consensus::{Record, Workflow, WorkflowVersion};
 use crate::engine::definition::Spec;
-use crate::engine::model::{ExecutionId, Recorded, Version};
+use crate::engine::model::{ExecutionId, Recorded, Rejection, Version};
 
 use super::ask::Cursor;
 use super::shape::{Log, payload_bytes};
@@ -33,10 +33,12 @@ pub(super) async fn finished(
     // Watch first, then read: what happens in between wakes the watch.
     let mut watch = handle.watch(id);
     loop {
-        // This node has recorded the submission, so its own state is enough to see the end by.
-        let record = handle.glance(caller, id)?;
-        if record.execution.status.is_finished() {
-            return Ok(record);
+        // The state of this node is enough to see the end by. If another one recorded the submission, this one
+        // hears of it in a moment.
+        match handle.glance(caller, id) {
+            Ok(record) if record.execution.status.is_finished() => return Ok(record),
+            Ok(_) | Err(Error::Rejected(Rejection::ExecutionNotFound { .. })) => {}
+            Err(error) => return Err(error),
         }
         if timeout_at(deadline, watch.changed()).await.is_err() {
             return handle.execution(caller, id).await;
@@ -51,7 +53,7 @@ pub(super) async fn with_spec(
     id: ExecutionId,
 ) -> Result<(Arc<Record>, Arc<Spec>), Error> {
     let record = handle.execution(caller, id).await?;
-    let spec = handle.spec_of(&record).await?;
+    let spec = handle.spec_of(&record)?;
     Ok((record, spec))
 }
 

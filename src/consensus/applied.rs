@@ -7,7 +7,7 @@ use crate::engine::model::{PartitionId, Timestamp};
 
 use super::Reply;
 use super::positions::Positions;
-use super::state::{CheckpointDone, Machine};
+use super::state::{CheckpointDone, Machine, Staging};
 use super::stored::{self, Meta};
 use super::types::{Entry, LogId, Payload};
 
@@ -81,10 +81,10 @@ impl Applied {
         Err(io::Error::new(io::ErrorKind::WouldBlock, "checkpoints are held back"))
     }
 
-    /// Replaces the state by a snapshot. Blocks on the disk.
-    pub(super) fn install(&self, meta: Meta, chunks: &mut dyn Iterator<Item = Vec<u8>>) -> io::Result<()> {
+    /// Replaces the state by a snapshot that has arrived. Blocks on the disk.
+    pub(super) fn install(&self, meta: Meta, staging: Staging) -> io::Result<()> {
         let index = meta.applied.map_or(0, |id| id.index);
-        self.machine.install(index, chunks).map_err(io::Error::other)?;
+        staging.install(index).map_err(io::Error::other)?;
         *self.positions() = Positions::new(meta);
         Ok(())
     }
@@ -98,6 +98,12 @@ impl Applied {
     /// Whether a node is the only one that votes.
     pub(super) fn is_sole_voter(&self, node: u64) -> bool {
         self.positions().membership().voter_ids().eq([node])
+    }
+
+    /// Where a member listens; empty if this node does not know it.
+    pub(super) fn address_of(&self, node: u64) -> String {
+        let positions = self.positions();
+        positions.membership().membership().get_node(&node).map(|node| node.addr.clone()).unwrap_or_default()
     }
 
     /// The last entry that was applied.

@@ -155,7 +155,7 @@ pub enum Conflict {
 }
 
 /// Why a change of the catalogue was refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CatalogueConflict {
     /// No such workflow for this tenant.
     NotFound,

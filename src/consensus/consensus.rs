@@ -77,8 +77,8 @@ impl Consensus {
         });
         let checkpointer = Checkpointer { groups: behind.collect(), period, inline_io, fatal: fatal.clone() };
         tasks.spawn(checkpointer.run(common.stop.clone()));
-        let receiver = Receiver::new(groups.iter().map(|group| group.raft.clone()).collect());
         let groups = Arc::new(Inner::new(groups, &common, fatal.subscribe()));
+        let receiver = Receiver::new(groups.clone(), inline_io);
         Ok(Self { handle: Handle::new(groups.clone()), receiver, groups, tasks, stop, inline_io })
     }
 

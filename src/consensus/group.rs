@@ -19,6 +19,7 @@ use super::leadership::Herald;
 use super::log_store::{Found, LogStore};
 use super::network::{Factory, Transport};
 use super::proposer::{Proposer, QUEUE_LEN, Wish};
+use super::reads::{Barrier, Confirm, READS_MAX, Waiting};
 use super::room::Room;
 use super::state::Machine;
 use super::state_machine::{Raft, StateMachine};
@@ -47,6 +48,8 @@ pub(super) struct Group {
     pub(super) wishes: mpsc::Sender<Wish>,
     pub(super) room: Room,
     pub(super) leadership: watch::Receiver<Leadership>,
+    pub(super) reads: mpsc::Sender<Waiting>,
+    pub(super) confirm: Confirm,
 }
 
 impl Group {
@@ -98,14 +101,21 @@ impl Group {
             patience: Duration::from_millis(config.commit_timeout_ms),
             at: applied.at(),
         };
+        let confirm = Confirm {
+            partition,
+            node: config.node,
+            raft: raft.clone(),
+            applied: applied.clone(),
+            leadership: leadership.clone(),
+            patience: Duration::from_millis(config.commit_timeout_ms),
+        };
+        let (reads, waiting) = mpsc::channel(READS_MAX);
+        let barrier = Barrier { confirm: confirm.clone(), transport: common.transport.clone(), waiting };
         tasks.spawn(herald.run(common.stop.clone()));
         tasks.spawn(proposer.run(common.stop.clone()));
-        Ok(Self { partition, raft, applied, log_store, wishes, room: Room::default(), leadership })
-    }
-
-    /// Whether this node alone decides, with the membership that is in force or on its way.
-    pub(super) fn sole_voter(&self, node: u64) -> bool {
-        self.applied.is_sole_voter(node)
+        tasks.spawn(barrier.run(common.stop.clone()));
+        let room = Room::default();
+        Ok(Self { partition, raft, applied, log_store, wishes, room, leadership, reads, confirm })
     }
 }
 

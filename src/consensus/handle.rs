@@ -1,10 +1,8 @@
 //! The door to consensus: what actors and front ends ask of it.
 
+use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
-use openraft::ReadPolicy;
-use openraft::errors::{LinearizableReadError, RaftError};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{oneshot, watch};
 
@@ -42,24 +40,33 @@ pub struct Handle {
 pub(super) struct Inner {
     groups: Vec<Group>,
     node: u64,
-    patience: Duration,
     fatal: watch::Receiver<Option<Arc<str>>>,
 }
 
 impl Inner {
     pub(super) fn new(groups: Vec<Group>, common: &Common, fatal: watch::Receiver<Option<Arc<str>>>) -> Self {
-        let patience = Duration::from_millis(common.config.commit_timeout_ms);
-        Self { groups, node: common.config.node, patience, fatal }
+        Self { groups, node: common.config.node, fatal }
     }
 
     pub(super) fn groups(&self) -> &[Group] {
         &self.groups
+    }
+
+    /// The last entry applied here, if this node leads the partition and a quorum confirms it.
+    pub(super) async fn confirm(&self, partition: PartitionId) -> Result<u64, Error> {
+        self.groups[usize::from(partition.0)].confirm.index().await
     }
 }
 
 impl Handle {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
         Self { inner }
+    }
+
+    /// This node's id.
+    #[must_use]
+    pub fn node(&self) -> u64 {
+        self.inner.node
     }
 
     /// The data partitions, in order.
@@ -74,6 +81,18 @@ impl Handle {
         assert!(slot < ExecutionId::SLOTS, "a slot is below 4096");
         let partition = u32::from(slot) * u32::from(self.partition_count()) / u32::from(ExecutionId::SLOTS);
         PartitionId(1 + u16::try_from(partition).expect("there are at most 65,535 partitions"))
+    }
+
+    /// The slots a data partition serves.
+    #[must_use]
+    pub fn slots_of(&self, partition: PartitionId) -> Range<u16> {
+        let count = u32::from(self.partition_count());
+        let first = |number: u32| {
+            let slot = (number * u32::from(ExecutionId::SLOTS)).div_ceil(count);
+            u16::try_from(slot).expect("a slot is below 4096")
+        };
+        let number = u32::from(partition.0) - 1;
+        first(number)..first(number + 1)
     }
 
     /// Appends events to an execution of a partition this node leads. When this answers with a record,
@@ -127,40 +146,24 @@ impl Handle {
         &self.group(partition).applied.machine
     }
 
-    /// Waits until a read of this node's state sees every write that was acknowledged before the call.
+    /// Waits until a read of this node's state sees every write that was acknowledged before the call, whoever
+    /// leads. While there is no leader it waits for one.
     ///
     /// # Errors
-    /// [`Error::NoLeader`] if this node does not lead the partition, [`Error::Timeout`] if no quorum
-    /// confirms that it still does.
+    /// [`Error::NoLeader`] if no leader is found or none has a quorum, [`Error::Timeout`] if this replica does
+    /// not catch up in time, [`Error::Overloaded`] if too many reads wait already.
     pub async fn linearize(&self, partition: PartitionId) -> Result<(), Error> {
         let group = self.group(partition);
-        if let Leadership::Following { leader: hint } = *group.leadership.borrow() {
-            return Err(Error::NoLeader { partition, hint });
-        }
-        // A node that is its own quorum cannot be deposed behind its back.
-        if group.sole_voter(self.inner.node) {
+        let leading = matches!(*group.leadership.borrow(), Leadership::Leading { .. });
+        if leading && group.applied.is_sole_voter(self.inner.node) {
             return Ok(());
         }
-        let confirm = async {
-            match group.raft.ensure_linearizable(ReadPolicy::LeaseRead).await {
-                Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {
-                    group.raft.ensure_linearizable(ReadPolicy::ReadIndex).await
-                }
-                decided => decided,
-            }
-        };
-        let late =
-            |_| Error::Timeout { ms: u64::try_from(self.inner.patience.as_millis()).unwrap_or(u64::MAX) };
-        match tokio::time::timeout(self.inner.patience, confirm).await.map_err(late)? {
-            Ok(_) => Ok(()),
-            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(to))) => {
-                Err(Error::NoLeader { partition, hint: to.leader_id })
-            }
-            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {
-                Err(Error::NoLeader { partition, hint: None })
-            }
-            Err(RaftError::Fatal(_)) => Err(Error::Stopped),
-        }
+        let (reply, answer) = oneshot::channel();
+        group.reads.try_send(reply).map_err(|refused| match refused {
+            TrySendError::Full(_) => Error::Overloaded { what: "the queue of reads of the partition" },
+            TrySendError::Closed(_) => Error::Stopped,
+        })?;
+        answer.await.map_err(|_| Error::Stopped)?
     }
 
     /// Follows who leads a partition, 0 being the catalogue.

@@ -39,8 +39,10 @@ mod handle;
 mod leadership;
 mod log_store;
 mod network;
+pub mod peer;
 mod positions;
 mod proposer;
+mod reads;
 mod recent;
 mod room;
 mod runtime;
@@ -65,6 +67,6 @@ pub use network::{
 };
 pub use state::{
     Applied, CheckpointDone, Counts, Error as StateError, Limits as StateLimits, Machine, MachineOptions,
-    SnapshotReader, Watch,
+    SnapshotReader, Staging, Watch,
 };
 pub use view::{ListQuery, LiveRow, Page, Record, Workflow, WorkflowVersion};

@@ -4,7 +4,7 @@
 //! what the last checkpoint lacks. A snapshot is a checkpoint: building one names it and copies nothing, and
 //! sending one reads the state database while checkpoints wait.
 //!
-//! Caveat: while a snapshot is installed the state is blocked, and its readers with it.
+//! Caveat: while a snapshot takes the place of the state, readers wait. It is complete on this disk by then.
 
 use std::io;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use openraft::{OptionalSend, RaftSnapshotBuilder};
 
 use super::applied::Applied;
 use super::fatal::Fatal;
-use super::state::SnapshotReader;
+use super::state::{SnapshotReader, Staging};
 use super::stored::{self, Meta};
 use super::types::{Answer, LogId, StoredMembership, Types};
 
@@ -36,7 +36,7 @@ impl StateMachine {
     }
 
     /// Does what blocks on the disk.
-    async fn blocking<T: Send + 'static>(
+    pub(super) async fn blocking<T: Send + 'static>(
         inline_io: bool,
         work: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
@@ -60,18 +60,8 @@ impl Drop for StateMachine {
 pub(super) enum Transfer {
     /// Read from this node's state as they are needed.
     Reader(SnapshotReader),
-    /// Received from another node.
-    Received(Box<dyn Iterator<Item = Vec<u8>> + Send>),
-}
-
-impl Transfer {
-    /// The next chunk, none after the last.
-    pub(super) fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
-        match self {
-            Self::Reader(reader) => reader.next_chunk().map_err(io::Error::other),
-            Self::Received(chunks) => Ok(chunks.next()),
-        }
-    }
+    /// Received whole from another node, and written beside the state.
+    Staged(Staging),
 }
 
 impl std::fmt::Debug for Transfer {
@@ -167,21 +157,13 @@ impl RaftStateMachine<Types> for StateMachine {
         Builder { applied: self.applied.clone(), whole: true, inline_io: self.inline_io }
     }
 
-    async fn install_snapshot(&mut self, meta: &SnapshotMeta, mut transfer: Transfer) -> io::Result<()> {
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, transfer: Transfer) -> io::Result<()> {
         let meta = Meta { applied: meta.last_log_id, membership: meta.last_membership.clone() };
         let applied = self.applied.clone();
-        let install = move || {
-            let mut failed = None;
-            let mut chunks = std::iter::from_fn(|| {
-                transfer.next().unwrap_or_else(|error| {
-                    failed = Some(error);
-                    None
-                })
-            });
-            let installed = applied.install(meta, &mut chunks);
-            failed.map_or(installed, Err)
+        let Transfer::Staged(staging) = transfer else {
+            return Err(io::Error::other("a snapshot of this node is not one to install"));
         };
-        Self::blocking(self.inline_io, install).await
+        Self::blocking(self.inline_io, move || applied.install(meta, staging)).await
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {

@@ -11,7 +11,7 @@ use crate::engine::model::{
 };
 
 /// An execution as its partition has it: the state and the newest part of its history.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Record {
     /// What its events add up to.
     pub execution: Execution,

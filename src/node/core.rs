@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::actors;
+use crate::consensus::peer::Peers;
 use crate::consensus::{self, Consensus, Machine, MachineOptions, Nowhere, StateLimits};
 use crate::engine::model::PartitionId;
 use crate::runners::Registry;
@@ -26,6 +27,8 @@ pub struct Parts {
     pub state: Arc<dyn Store>,
     /// The runners.
     pub runners: Registry,
+    /// The way to the other nodes, if there are any.
+    pub peers: Option<Peers>,
 }
 
 /// A node without its public port.
@@ -42,10 +45,19 @@ impl Core {
     pub async fn start(parts: Parts) -> Result<Self, Error> {
         let (log, recovered) = parts.log;
         let machines = open_machines(parts.consensus.partitions, &parts.state)?;
-        let alone = Arc::new(Nowhere);
+        let peers = parts.peers;
+        let transport = peers.clone().map_or_else(Nowhere::transport, |peers| Arc::new(peers));
         let consensus =
-            Consensus::start(parts.consensus, parts.world.clone(), log, recovered, machines, alone).await?;
-        let tree = actors::Tree::start(consensus.handle(), Arc::new(parts.runners), parts.world).await?;
+            Consensus::start(parts.consensus, parts.world.clone(), log, recovered, machines, transport)
+                .await?;
+        if let Some(peers) = &peers {
+            peers.open(consensus.receiver());
+        }
+        let runners = Arc::new(parts.runners);
+        let tree = actors::Tree::start(consensus.handle(), runners, parts.world, peers.clone()).await?;
+        if let Some(peers) = &peers {
+            peers.open_desk(Arc::new(tree.handle()));
+        }
         Ok(Self { consensus, tree })
     }
 

@@ -23,6 +23,54 @@ pub enum Error {
         /// What is missing.
         what: String,
     },
+    /// The data directory belongs to another node or cluster.
+    #[error(
+        "{path} belongs to {what} = {there}, and the settings say {here}; use the directory of this node, or settings that fit it"
+    )]
+    OtherIdentity {
+        /// The directory.
+        path: PathBuf,
+        /// Which setting differs.
+        what: &'static str,
+        /// What it says.
+        here: String,
+        /// What the directory says.
+        there: String,
+    },
+    /// The identity file says something it cannot.
+    #[error("the identity file of the data directory: {0}; `everstep verify` says more")]
+    Identity(String),
+    /// The cluster was formed with another disk of this node.
+    #[error(
+        "storage_lost: node {node} has an empty data directory, and node {other} belongs to a cluster that was formed without it; what node {node} had acknowledged is gone, so its id cannot be used again: restore its directory, or join under a new id with `everstep serve --join`"
+    )]
+    Forgotten {
+        /// This node.
+        node: u64,
+        /// The one that said so.
+        other: u64,
+    },
+    /// Another node does not talk to this one.
+    #[error("node {node} at {address} refused this node: {why}")]
+    Refused {
+        /// Which.
+        node: u64,
+        /// Where.
+        address: String,
+        /// What has to change.
+        why: String,
+    },
+    /// The certificates of the cluster do not do.
+    #[error(transparent)]
+    Tls(#[from] consensus::peer::TlsError),
+    /// Other nodes cannot prove who they are.
+    #[error(
+        "refused to talk to other nodes on {address} without certificates: set cluster.authority, cluster.certificate and cluster.key, or cluster.plain = true on loopback"
+    )]
+    PlainPeers {
+        /// Where.
+        address: String,
+    },
     /// Consensus did not start, or did not stop well.
     #[error("consensus: {0}")]
     Consensus(#[from] consensus::Error),
@@ -38,6 +86,14 @@ pub enum Error {
     /// The address cannot be listened on.
     #[error("listen on {address}: {source}; choose another with --listen")]
     Listen {
+        /// Which.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The address for other nodes cannot be listened on.
+    #[error("listen for other nodes on {address}: {source}; choose another with cluster.listen")]
+    PeerListen {
         /// Which.
         address: String,
         /// Why.
@@ -66,13 +122,23 @@ impl Error {
             Self::Storage(storage::Error::Newer { .. }) => "format_newer",
             Self::Storage(storage::Error::Corrupt { .. }) => "data_damaged",
             Self::Storage(_) => "data_dir",
-            Self::StorageLost { .. } => "storage_lost",
-            Self::Listen { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse => "address_in_use",
-            Self::Listen { .. } => "address",
-            Self::Exposed { .. } => "exposed",
-            Self::Consensus(_) | Self::State(_) | Self::Actors(_) | Self::Runners(_) | Self::Serve(_) => {
-                "node"
+            Self::StorageLost { .. } | Self::Forgotten { .. } => "storage_lost",
+            Self::OtherIdentity { .. } => "other_identity",
+            Self::Refused { .. } => "refused_by_peer",
+            Self::Tls(_) | Self::PlainPeers { .. } => "peer_certificates",
+            Self::Listen { source, .. } | Self::PeerListen { source, .. }
+                if source.kind() == std::io::ErrorKind::AddrInUse =>
+            {
+                "address_in_use"
             }
+            Self::Listen { .. } | Self::PeerListen { .. } => "address",
+            Self::Exposed { .. } => "exposed",
+            Self::Identity(_)
+            | Self::Consensus(_)
+            | Self::State(_)
+            | Self::Actors(_)
+            | Self::Runners(_)
+            | Self::Serve(_) => "node",
         }
     }
 }

@@ -10,7 +10,9 @@
 
 mod core;
 mod error;
+mod forming;
 mod observe;
+mod peering;
 mod settings;
 mod wiring;
 mod world;
@@ -24,6 +26,8 @@ use crate::actors;
 use crate::api;
 use crate::storage::{self, DataDir};
 
+use peering::Peering;
+
 pub use core::{Core, Parts};
 pub use error::Error;
 pub use observe::log_to_stderr;
@@ -32,6 +36,7 @@ pub use settings::{Overrides, Settings, SettingsError};
 /// A running node.
 pub struct Node {
     core: Core,
+    peering: Peering,
     address: SocketAddr,
     close: oneshot::Sender<()>,
     serving: JoinHandle<std::io::Result<()>>,
@@ -48,14 +53,19 @@ impl Node {
         let listener = wiring::bind(&settings).await?;
         let address = listener.local_addr().map_err(|source| wiring::listen_error(&settings, source))?;
         let disk = DataDir::open(&settings.node.data_dir, settings.storage.state_cache_mib << 20)?;
-        let core = Core::start(wiring::parts(&settings, &disk, address)?).await?;
+        let world = world::real();
+        let mut identity = forming::identify(&settings, &disk, &*world.entropy)?;
+        let peering = Peering::start(&settings, &identity, &world).await?;
+        let peers = peering.peers();
+        forming::form(&peers, &mut identity, &settings.cluster.addresses(), &disk).await?;
+        let core = Core::start(wiring::parts(&settings, &disk, address, peers)?).await?;
         let router = api::router(core.handle(), wiring::api(&settings), world::real(), observe::exposition());
         let (close, closed) = oneshot::channel();
         let until = async {
             let _dropped = closed.await;
         };
         let serving = tokio::spawn(api::serve(listener, router, until, wiring::connections(&settings)));
-        Ok(Self { core, address, close, serving, disk })
+        Ok(Self { core, peering, address, close, serving, disk })
     }
 
     /// Where it answers.
@@ -91,6 +101,7 @@ impl Node {
             Err(panic) => tracing::error!(%panic, "the server crashed"),
         }
         self.core.stop().await?;
+        self.peering.stop().await;
         drop(self.disk);
         Ok(())
     }

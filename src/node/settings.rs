@@ -13,6 +13,8 @@ pub struct Settings {
     pub node: NodeSettings,
     /// The public port.
     pub api: ApiSettings,
+    /// The other nodes.
+    pub cluster: ClusterSettings,
     /// Consensus.
     pub raft: RaftSettings,
     /// The disk.
@@ -64,6 +66,78 @@ impl Default for ApiSettings {
             connections_max: 16_384,
             insecure: false,
         }
+    }
+}
+
+/// The other nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClusterSettings {
+    /// The same on all nodes; a node of another cluster is refused.
+    pub name: String,
+    /// This node's id, from 1; never used again, not even after its disk is lost.
+    pub node: u64,
+    /// Where other nodes reach this one, as address and port. Empty: it is alone.
+    pub listen: String,
+    /// What they are told to dial, if it differs from `listen`.
+    pub advertise: String,
+    /// The nodes a new cluster begins with: where each listens, by id, this one among them.
+    pub members: BTreeMap<String, String>,
+    /// Talks to other nodes without certificates; on loopback only.
+    pub plain: bool,
+    /// The authority of the cluster, as PEM.
+    pub authority: PathBuf,
+    /// This node's certificate, as PEM.
+    pub certificate: PathBuf,
+    /// Its key, as PEM.
+    pub key: PathBuf,
+}
+
+impl Default for ClusterSettings {
+    fn default() -> Self {
+        Self {
+            name: "everstep".to_owned(),
+            node: 1,
+            listen: String::new(),
+            advertise: String::new(),
+            members: BTreeMap::new(),
+            plain: false,
+            authority: PathBuf::new(),
+            certificate: PathBuf::new(),
+            key: PathBuf::new(),
+        }
+    }
+}
+
+impl ClusterSettings {
+    /// Where each node listens, by id.
+    #[must_use]
+    pub fn addresses(&self) -> BTreeMap<u64, String> {
+        let parsed = self.members.iter().filter_map(|(id, at)| Some((id.parse().ok()?, at.clone())));
+        parsed.collect()
+    }
+
+    fn check(&self) -> Result<(), SettingsError> {
+        let wrong =
+            |name, value: &str, message| Err(SettingsError::Range { name, value: value.to_owned(), message });
+        if self.node == 0 {
+            return wrong("cluster.node", "0", "1 or more");
+        }
+        if self.name.is_empty() || self.name.len() > 64 {
+            return wrong("cluster.name", &self.name, "1 to 64 characters");
+        }
+        for id in self.members.keys() {
+            if !id.parse::<u64>().is_ok_and(|id| id > 0) {
+                return wrong("cluster.members", id, "node ids, from 1");
+            }
+        }
+        if !self.members.is_empty() && !self.addresses().contains_key(&self.node) {
+            return wrong("cluster.members", &self.node.to_string(), "this node is one of them");
+        }
+        if self.members.len() > 1 && self.listen.is_empty() {
+            return wrong("cluster.listen", "", "an address for the other members to dial");
+        }
+        Ok(())
     }
 }
 
@@ -245,6 +319,7 @@ impl Settings {
     }
 
     fn check(&self) -> Result<(), SettingsError> {
+        self.cluster.check()?;
         let raft = &self.raft;
         let range =
             |name, value: u64, message| SettingsError::Range { name, value: value.to_string(), message };

@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 
 use crate::api::{Access, ApiSettings, ConnectionLimits};
 use crate::consensus;
+use crate::consensus::peer::Peers;
 use crate::engine::model::TenantId;
 use crate::runners::{self, Registry};
 use crate::storage::{DataDir, Driver, Log, LogOptions};
@@ -16,9 +17,6 @@ use super::core::Parts;
 use super::error::Error;
 use super::settings::Settings;
 use super::world;
-
-/// The id of a node that is a cluster of one.
-const NODE: u64 = 1;
 
 /// Takes the public port. Without login it has to be on loopback.
 pub(super) async fn bind(settings: &Settings) -> Result<TcpListener, Error> {
@@ -36,11 +34,17 @@ pub(super) fn listen_error(settings: &Settings, source: std::io::Error) -> Error
 }
 
 /// Opens the log and gathers what a core is made of.
-pub(super) fn parts(settings: &Settings, disk: &DataDir, address: SocketAddr) -> Result<Parts, Error> {
+pub(super) fn parts(
+    settings: &Settings,
+    disk: &DataDir,
+    address: SocketAddr,
+    peers: Peers,
+) -> Result<Parts, Error> {
+    let node = settings.cluster.node;
     let log = Log::open(LogOptions {
         store: disk.log.clone(),
         hard_state: disk.hard_state.clone(),
-        node: NODE,
+        node,
         driver: Driver::Thread,
         on_fatal: Arc::new(abort),
     })?;
@@ -53,11 +57,13 @@ pub(super) fn parts(settings: &Settings, disk: &DataDir, address: SocketAddr) ->
         partitions: raft.partitions,
         heartbeat_ms: raft.heartbeat_ms,
         election_ms: (raft.election_min_ms, raft.election_max_ms),
-        ..consensus::Config::single(NODE)
+        ..consensus::Config::single(node)
     };
+    let members = settings.cluster.addresses();
+    let consensus = if members.len() > 1 { consensus::Config { members, ..consensus } } else { consensus };
     let world = world::real();
     let runners = Registry::new(runner_settings(settings, disk, address), world.clock.clone())?;
-    Ok(Parts { consensus, world, log, state: disk.state.clone(), runners })
+    Ok(Parts { consensus, world, log, state: disk.state.clone(), runners, peers: Some(peers) })
 }
 
 /// A failed sync leaves nothing that can be known about the disk: the process must not go on.

@@ -15,6 +15,7 @@ pub mod codec;
 mod data_dir;
 mod error;
 mod hard_state;
+mod identity;
 mod log;
 mod memory;
 mod sled_store;
@@ -25,6 +26,7 @@ mod verify;
 pub use data_dir::{DataDir, FORMAT, LOG_CACHE_BYTES, STATE_CACHE_BYTES, Space};
 pub use error::{Error, Result};
 pub use hard_state::{FileHardState, HardGroup, HardRecord, HardState, Loaded, MemoryHardState};
+pub use identity::Identity;
 pub use log::{
     COMMITS_PER_SAVE, Done, Driver, GroupBounds, HEADER_BYTES as RECORD_HEADER_BYTES, Log, LogEntry,
     LogOptions, Loss, PURGES_PER_COMMIT, QUEUE_BYTES_MAX, QUEUE_LEN_MAX, Recovered, encode_record,

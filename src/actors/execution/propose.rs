@@ -75,6 +75,11 @@ impl State {
             Ok(Err(Conflict::Claimed { execution, same_request })) => {
                 self.stillborn(birth.reply, Ok(Born::Claimed { execution, same_request }));
             }
+            // An earlier try with this id was recorded after all.
+            Ok(Err(Conflict::Version { .. })) if self.load().is_ok() => {
+                let record = self.load();
+                let _caller_left = birth.reply.send(record.map(Born::New));
+            }
             Ok(Err(conflict)) => {
                 let reason = format!("the leadership ended while the execution was created ({conflict:?})");
                 self.stillborn(birth.reply, Err(Error::Unavailable { reason }));

@@ -70,9 +70,10 @@ pub(super) async fn providers(State(front): State<Front>, _: Who) -> Response {
     json(StatusCode::OK, out)
 }
 
-/// Whether every partition of this node takes work.
+/// Whether every partition takes work: it is led here and its actors run, or another node leads it.
 pub(in crate::api) fn ready(partitions: &[PartitionHealth]) -> bool {
-    !partitions.is_empty() && partitions.iter().all(|partition| partition.leading)
+    !partitions.is_empty()
+        && partitions.iter().all(|partition| partition.leading || partition.leader.is_some())
 }
 
 fn node_health(front: &Front, partitions: &[PartitionHealth]) -> Vec<u8> {

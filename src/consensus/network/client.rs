@@ -13,6 +13,7 @@ use openraft::raft::{
 };
 use openraft::{BasicNode, OptionalSend, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
 
+use super::super::state::SnapshotReader;
 use super::super::state_machine::{Snapshot, Transfer};
 use super::super::types::{Types, Vote};
 use super::message::{Answered, Question, Unanswered};
@@ -65,7 +66,9 @@ impl Client {
     ) -> Result<Answered, Failed> {
         match answer {
             Ok(Ok(Response(answered))) => Ok(answered),
-            Ok(Err(Unanswered::Unreachable(why))) => Err(Unreachable::from_string(why).into()),
+            Ok(Err(Unanswered::Unreachable(why) | Unanswered::Refused(why))) => {
+                Err(Unreachable::from_string(why).into())
+            }
             Ok(Err(Unanswered::Lost(why))) => Err(NetworkError::from_string(why).into()),
             Err(_) => Err(Timeout { action, id: self.from, target: self.to.node, timeout }.into()),
         }
@@ -131,20 +134,24 @@ impl RaftNetworkV2<Types> for Client {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         option: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+        let Transfer::Reader(reader) = snapshot.snapshot else {
+            return Err(Failed::from(NetworkError::from_string("not a snapshot of this node")).into());
+        };
         let head = SnapshotHead { vote, meta: snapshot.meta };
-        let sending = self.transport.snapshot(&self.to, head, chunks(snapshot.snapshot), CHUNK_DEADLINE);
+        let sending = self.transport.snapshot(&self.to, head, chunks(reader), CHUNK_DEADLINE);
         let answer = tokio::select! {
             biased;
             closed = cancel => return Err(closed.into()),
-            answer = tokio::time::timeout(option.hard_ttl(), sending) => answer,
+            // However much there is to send, each chunk has its own deadline.
+            answer = sending => answer,
         };
-        match self.answer(answer, RPCTypes::InstallSnapshot, option.hard_ttl())? {
+        match self.answer(Ok(answer), RPCTypes::InstallSnapshot, option.hard_ttl())? {
             Answered::Snapshot(response) => Ok(response),
             other => Err(misplaced(&other).into()),
         }
     }
 }
 
-fn chunks(mut transfer: Transfer) -> Chunks {
-    Box::new(std::iter::from_fn(move || -> Option<io::Result<Vec<u8>>> { transfer.next().transpose() }))
+fn chunks(mut reader: SnapshotReader) -> Chunks {
+    Box::new(std::iter::from_fn(move || reader.next_chunk().map_err(io::Error::other).transpose()))
 }

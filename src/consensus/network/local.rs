@@ -135,10 +135,14 @@ impl Transport for Wire {
             let receiver = self.receiver(to.node, deadline).await?;
             let head =
                 SnapshotHead::decode(&head.encode()).map_err(|error| Unanswered::Lost(error.to_string()))?;
-            let chunks: Vec<Vec<u8>> =
-                chunks.collect::<Result<_, _>>().map_err(|error| Unanswered::Lost(error.to_string()))?;
             self.network.state().snapshots += 1;
-            let response = receiver.install(to.group, head, Box::new(chunks.into_iter())).await?;
+            let session = self.network.state().snapshots;
+            receiver.begin(to.group, session, head).await?;
+            for (number, chunk) in (0..).zip(chunks) {
+                let chunk = chunk.map_err(|error| Unanswered::Lost(error.to_string()))?;
+                receiver.chunk(to.group, session, number, chunk.into()).await?;
+            }
+            let response = receiver.finish(to.group, session).await?;
             self.back(to.node, &response)
         })
     }

@@ -38,6 +38,10 @@ pub(in crate::consensus) enum Question {
     Vote(VoteRequest<Types>),
     PreVote(VoteRequest<Types>),
     TransferLeader(TransferLeaderRequest<Types>),
+    /// Through which entry must a read have applied? `applied` is how far the asking node has.
+    ReadIndex {
+        applied: Option<u64>,
+    },
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -47,6 +51,8 @@ pub(in crate::consensus) enum Answered {
     Vote(VoteResponse<Types>),
     TransferLeader(TransferLeaderResponse<Types>),
     Snapshot(SnapshotResponse<Types>),
+    /// The entry, or that this node does not lead, and who does.
+    ReadIndex(Result<u64, Option<u64>>),
 }
 
 /// Why there is no answer.
@@ -58,6 +64,9 @@ pub enum Unanswered {
     /// The message or its answer was lost: ask again.
     #[error("lost: {0}")]
     Lost(String),
+    /// The other end does not talk to this node; the reason says what has to change.
+    #[error("refused: {0}")]
+    Refused(String),
 }
 
 impl Request {

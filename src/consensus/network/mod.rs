@@ -19,6 +19,7 @@ use std::time::Duration;
 
 pub(super) use client::Factory;
 pub use local::LocalNetwork;
+pub(super) use message::{Answered, Question};
 pub use message::{Request, Response, SnapshotHead, Unanswered};
 pub use receiver::Receiver;
 

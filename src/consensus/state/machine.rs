@@ -1,7 +1,7 @@
 //! The machine: what is in memory, the part of the disk below it, and the questions it answers.
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::engine::definition::Spec;
@@ -76,6 +76,8 @@ pub struct Machine {
     pub(super) turn: Mutex<()>,
     /// How many snapshots are being read.
     pub(super) streams: Arc<AtomicUsize>,
+    /// A snapshot is arriving.
+    pub(super) staging: AtomicBool,
 }
 
 /// What a machine has in memory.
@@ -133,6 +135,7 @@ impl Machine {
             watches: Arc::default(),
             turn: Mutex::default(),
             streams: Arc::default(),
+            staging: AtomicBool::new(false),
         }))
     }
 

@@ -1,7 +1,7 @@
 //! Copying the state to another replica.
 //!
 //! A checkpoint is a consistent copy already, so a snapshot is a walk over its rows while no other checkpoint is
-//! written. The receiver writes them beside what it has and swaps.
+//! written. The receiver writes them beside what it has and swaps ([`super::staging`]).
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -11,10 +11,9 @@ use bytes::Bytes;
 
 use crate::storage::Direction;
 
-use super::disk::Changes;
-use super::error::{Error, Result};
+use super::error::Result;
 use super::keys;
-use super::machine::{Machine, State};
+use super::machine::Machine;
 use super::stored::{self, Chunk};
 
 /// A consistent copy of the state, read in chunks. Checkpoints wait while one exists, so it should be read
@@ -108,42 +107,5 @@ impl Machine {
             number: 0,
             done: false,
         })
-    }
-
-    /// Replaces the whole state by a snapshot, given as its chunks in order. `index` is the one its reader named.
-    /// Nothing changes unless all of it is there.
-    ///
-    /// Errors: `Snapshot` if it is damaged, incomplete or of another index; the store fails.
-    pub fn install(&self, index: u64, chunks: &mut dyn Iterator<Item = Vec<u8>>) -> Result<()> {
-        let _turn = self.turn();
-        let other = self.disk.clear_other()?;
-        let mut complete = false;
-        let mut found = 0;
-        for (number, bytes) in (0_u64..).zip(chunks) {
-            let broken = |what: &str| Error::Snapshot { what: format!("{what} in chunk {number}") };
-            let chunk = stored::decode_chunk(&bytes).map_err(|_| broken("wrong checksum"))?;
-            if chunk.number != number || complete {
-                return Err(broken("wrong order"));
-            }
-            complete = chunk.last;
-            let mut changes = Changes::default();
-            for (suffix, value) in chunk.rows {
-                if suffix[..] == keys::meta() {
-                    found = stored::decode_meta(&value)?.index;
-                }
-                changes.put(suffix.into(), value.into());
-            }
-            self.disk.write_other(other, changes)?;
-        }
-        if !complete || found != index {
-            return Err(Error::Snapshot { what: format!("it is not all of the state at entry {index}") });
-        }
-        let mut state = self.state();
-        self.disk.swap_to(other)?;
-        *state = State::load(&self.disk, &self.limits)?;
-        drop(state);
-        self.watches.ring_all();
-        self.disk.clear_other()?;
-        Ok(())
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{AttemptNumber, Epoch, Fault, Payload, StepKey, TenantId, Timestamp, WorkflowId};
 
 /// When, and under which leadership, a decision is made.
@@ -13,8 +15,9 @@ pub struct Moment {
     pub epoch: Epoch,
 }
 
-/// A wish. [`crate::decide()`] turns it into facts or a lawful refusal.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A wish. [`crate::decide()`] turns it into facts or a lawful refusal. Nodes pass wishes on to each other: add
+/// variants at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Input {
     /// Begin. Lawful only as the first.
     Create(Box<Create>),
@@ -66,7 +69,7 @@ pub enum Input {
 }
 
 /// Where a retry by hand begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RetryFrom {
     /// All steps run again.
     Start,
@@ -75,7 +78,7 @@ pub enum RetryFrom {
 }
 
 /// How an execution begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Create {
     /// Whose it is.
     pub tenant: TenantId,

@@ -1,11 +1,12 @@
 //! A lawful no: the caller is wrong, nothing has changed.
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{Action, AttemptNumber, ExecutionId, Status, StepKey};
 
 /// Why a wish was refused.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
 pub enum Rejection {
     /// No such execution for this tenant.
     #[error("there is no execution {id}")]

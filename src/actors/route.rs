@@ -1,0 +1,209 @@
+//! Finds the node that leads a partition: this one, or one to pass a request on to.
+//!
+//! Leadership moves while requests are on their way. Whoever asks here is patient: while nobody leads it waits,
+//! and what another node turned down without doing anything is tried again, wherever leadership went. A
+//! request whose outcome is unknown is repeated only if repeating it is harmless.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::consensus::peer::{Desk, Peers};
+use crate::consensus::{
+    self, BoxFuture, CatalogueChange, CatalogueConflict, Leadership, Unanswered, Workflow,
+};
+use crate::engine::model::PartitionId;
+
+use super::handle::Handle;
+use super::partition::Partition;
+use super::passing::{Answer, Ask, Failure};
+use super::request::Error;
+
+/// How long a request waits for its answer. A caller that hears nothing for so long is told that the
+/// outcome is unknown.
+pub(super) const ANSWER_MAX: Duration = Duration::from_secs(15);
+/// How long a request looks for a leader: several elections, or the fall of a node and the election after it.
+const LEADER_MAX: Duration = Duration::from_secs(5);
+/// Between two looks whether the actors of a new leadership take work.
+const DIRECTORY_POLL: Duration = Duration::from_millis(2);
+/// The wait before a leader that turned a request down is looked for again, unless leadership changes sooner.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Where a request is carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Here,
+    There(u64),
+}
+
+/// Whether a request may be carried out twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// Twice is as good as once.
+    Harmless,
+    /// Only what certainly was not done is asked again.
+    Never,
+}
+
+/// The other nodes of the cluster.
+#[derive(Clone, Default)]
+pub(super) struct Others(pub(super) Option<Peers>);
+
+impl Others {
+    async fn ask(&self, node: u64, ask: &Ask, deadline: Duration) -> Result<Answer, Unanswered> {
+        let alone = || Unanswered::Unreachable("this node is alone".to_owned());
+        let peers = self.0.as_ref().ok_or_else(alone)?;
+        let answer = peers.ask(node, ask.encode(), deadline).await?;
+        Answer::decode(&answer).map_err(|error| Unanswered::Lost(error.to_string()))
+    }
+}
+
+impl Handle {
+    /// Carries a request out where its partition is led. `here` does it on this node, `ask` passes it on.
+    pub(super) async fn carry_out<F>(
+        &self,
+        partition: PartitionId,
+        repeat: Repeat,
+        mut here: impl FnMut() -> F,
+        ask: impl Fn() -> Ask,
+    ) -> Result<Answer, Error>
+    where
+        F: Future<Output = Result<Answer, Error>>,
+    {
+        let begun = Instant::now();
+        loop {
+            let answer = match self.place(partition, begun).await? {
+                Place::Here => here().await,
+                Place::There(node) => {
+                    let left = ANSWER_MAX.saturating_sub(begun.elapsed());
+                    match self.inner.others.ask(node, &ask(), left).await {
+                        Ok(Answer::Failed(failure)) => Err(failure.into()),
+                        Ok(answer) => Ok(answer),
+                        Err(Unanswered::Lost(why)) => Err(unknown(&why)),
+                        Err(Unanswered::Unreachable(why) | Unanswered::Refused(why)) => {
+                            tracing::debug!(%partition, node, why, "the leader cannot be reached");
+                            Err(Error::Elsewhere { partition, leader: None })
+                        }
+                    }
+                }
+            };
+            let again = match &answer {
+                Err(Error::Elsewhere { .. }) => true,
+                Err(Error::Unavailable { .. }) => repeat == Repeat::Harmless,
+                Ok(_) | Err(_) => false,
+            };
+            if !again || begun.elapsed() >= LEADER_MAX {
+                return answer;
+            }
+            let mut leadership = self.inner.consensus.leadership(partition);
+            leadership.mark_unchanged();
+            let _same = tokio::time::timeout(LOOK_AGAIN, leadership.changed()).await;
+        }
+    }
+
+    /// Changes the catalogue, wherever it is led.
+    pub(super) async fn change(
+        &self,
+        change: CatalogueChange,
+    ) -> Result<Result<Arc<Workflow>, CatalogueConflict>, Error> {
+        let here = || self.change_here(change.clone());
+        let ask = || Ask::Change(Box::new(change.clone()));
+        match self.carry_out(PartitionId::CATALOGUE, Repeat::Never, here, ask).await? {
+            Answer::Changed(changed) => Ok(changed),
+            other => Err(misplaced(&other)),
+        }
+    }
+
+    async fn change_here(&self, change: CatalogueChange) -> Result<Answer, Error> {
+        Ok(Answer::Changed(self.inner.consensus.change(change).await?))
+    }
+
+    /// Where a partition is led; waits while it is nowhere.
+    pub(super) async fn place(&self, partition: PartitionId, begun: Instant) -> Result<Place, Error> {
+        let mut leadership = self.inner.consensus.leadership(partition);
+        let me = self.inner.consensus.node();
+        let found = async {
+            loop {
+                let known = *leadership.borrow_and_update();
+                match known {
+                    Leadership::Leading { .. } => {
+                        self.opened(partition).await;
+                        return Ok(Place::Here);
+                    }
+                    Leadership::Following { leader: Some(node) } if node != me => {
+                        return Ok(Place::There(node));
+                    }
+                    Leadership::Following { .. } => {}
+                }
+                let stopped = Error::Unavailable { reason: "the node is stopping".to_owned() };
+                leadership.changed().await.map_err(|_| stopped)?;
+            }
+        };
+        let left = LEADER_MAX.saturating_sub(begun.elapsed()).max(LOOK_AGAIN);
+        tokio::time::timeout(left, found).await.unwrap_or(Err(Error::Elsewhere { partition, leader: None }))
+    }
+
+    /// Waits until the actors of a leadership take work, which is a moment after the leadership is known; or until
+    /// it has ended again.
+    async fn opened(&self, partition: PartitionId) {
+        let Some(partition) = self.inner.partitions.iter().find(|it| it.id == partition) else { return };
+        let leading = self.inner.consensus.leadership(partition.id);
+        while partition.directory.epoch().is_none() && is_leading(&leading.borrow()) {
+            tokio::time::sleep(DIRECTORY_POLL).await;
+        }
+    }
+
+    /// A partition this node leads, by chance if it is several.
+    pub(super) fn led_here(&self, chance: u128) -> Option<&Arc<Partition>> {
+        let led = || self.inner.partitions.iter().filter(|partition| partition.directory.epoch().is_some());
+        let count = led().count();
+        let chosen = usize::try_from(chance % u128::try_from(count.max(1)).unwrap_or(1)).unwrap_or(0);
+        led().nth(chosen)
+    }
+}
+
+impl Desk for Handle {
+    fn answer(&self, from: u64, ask: bytes::Bytes) -> BoxFuture<'_, Vec<u8>> {
+        Box::pin(async move {
+            let answer = match Ask::decode(&ask) {
+                Ok(Ask::Submit(begin)) => self.begin_here(*begin, None).await,
+                Ok(Ask::Act { caller, id, input }) => self.act_here(&caller, id, &input).await,
+                Ok(Ask::Change(change)) => self.change_here(*change).await,
+                Err(error) => {
+                    tracing::warn!(from, %error, "another node asked something this release does not know");
+                    Err(Error::Unavailable { reason: format!("a request of node {from}: {error}") })
+                }
+            };
+            answer.unwrap_or_else(|error| Answer::Failed(Failure::from(error))).encode()
+        })
+    }
+}
+
+pub(super) const fn is_leading(leadership: &Leadership) -> bool {
+    matches!(leadership, Leadership::Leading { .. })
+}
+
+/// The caller has to find out by itself.
+pub(super) fn unknown(reason: &str) -> Error {
+    Error::Unavailable { reason: format!("{reason}; it may have happened") }
+}
+
+/// Another node answered something else.
+pub(super) fn misplaced(answer: &Answer) -> Error {
+    unknown(&format!("another node gave the answer to another question: {answer:?}"))
+}
+
+impl From<consensus::Error> for Error {
+    fn from(error: consensus::Error) -> Self {
+        match error {
+            consensus::Error::Overloaded { what } => super::partition::overloaded(what),
+            consensus::Error::TooLarge { bytes, bytes_max } => super::request::too_large(bytes, bytes_max),
+            consensus::Error::NoLeader { partition, hint } => Self::Elsewhere { partition, leader: hint },
+            consensus::Error::Timeout { .. }
+            | consensus::Error::LeadershipLost { .. }
+            | consensus::Error::Stopped
+            | consensus::Error::Fatal { .. } => Self::Unavailable { reason: error.to_string() },
+        }
+    }
+}

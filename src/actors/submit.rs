@@ -1,0 +1,197 @@
+//! The door to the actors: how an execution begins.
+//!
+//! The node that is asked chooses the definition and the id. The id decides the partition: with an idempotency key
+//! it is the one all requests with that key land in, without one it is a partition this node leads, if it leads
+//! any, so that the request need not travel.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sha2::{Digest, Sha256};
+use tokio::sync::oneshot;
+
+use crate::consensus::{Claim, Record};
+use crate::engine::definition::Spec;
+use crate::engine::model::{Create, DefinitionStatus, ExecutionId, Input, Rejection, SpecHash, WorkflowId};
+
+use super::execution::{Birth, Born};
+use super::handle::Handle;
+use super::partition::Partition;
+use super::passing::{Answer, Ask, Begin};
+use super::read;
+use super::request::{Caller, Error, Submission, Submitted, What};
+use super::route::{ANSWER_MAX, Repeat, misplaced, unknown};
+
+/// A definition that is about to run.
+struct Chosen {
+    spec: Arc<Spec>,
+    text: Arc<str>,
+    workflow: Option<WorkflowId>,
+    version: u32,
+}
+
+impl Handle {
+    /// Begins an execution. When this answers, it is durable.
+    pub async fn submit(&self, caller: &Caller, submission: Submission) -> Result<Submitted, Error> {
+        let _permit = self.inner.admission.submission(&caller.tenant)?;
+        let chosen = self.choose(caller, &submission.what).await?;
+        let claim = submission.idempotency_key.as_deref().map(|key| claim_of(key, &submission, &chosen));
+        let id = self.new_id(caller, submission.idempotency_key.as_deref());
+        let Chosen { spec, text, workflow, version } = chosen;
+        let begin = Begin {
+            caller: caller.clone(),
+            id,
+            hash: spec.hash,
+            text,
+            workflow,
+            version,
+            input: submission.input,
+            labels: submission.labels,
+            claim,
+            again: false,
+        };
+        let asked = AtomicBool::new(false);
+        let begin = || Begin { again: asked.swap(true, Ordering::Relaxed), ..begin.clone() };
+        let here = || self.begin_here(begin(), Some(spec.clone()));
+        let ask = || Ask::Submit(Box::new(begin()));
+        let partition = self.partition_of(id);
+        match self.carry_out(partition.id, Repeat::Harmless, here, ask).await? {
+            Answer::Submitted(record, existing) => {
+                if !partition.machine().is_pinned(spec.hash) {
+                    // Another node leads, and this one learns in a moment.
+                    self.inner.specs.keep(spec);
+                }
+                Ok(Submitted { record, existing })
+            }
+            other => Err(misplaced(&other)),
+        }
+    }
+
+    /// Begins an execution in a partition this node leads.
+    pub(super) async fn begin_here(&self, begin: Begin, spec: Option<Arc<Spec>>) -> Result<Answer, Error> {
+        let partition = self.partition_of(begin.id);
+        partition.admit_submission()?;
+        if partition.directory.epoch().is_none() {
+            return Err(partition.no_leader());
+        }
+        let tenant = begin.caller.tenant.clone();
+        if begin.again
+            && let Ok(record) = read::record(partition, &tenant, begin.id)
+        {
+            // The first try was recorded after all.
+            return Ok(Answer::Submitted(record, false));
+        }
+        let spec = match spec {
+            Some(spec) => spec,
+            None => {
+                let load = || Spec::load(&begin.text);
+                self.inner.specs.get(begin.hash, load).map_err(Error::Definition)?
+            }
+        };
+        match self.give_birth(partition, begin, spec).await? {
+            Born::New(record) => Ok(Answer::Submitted(record, false)),
+            Born::Claimed { same_request: false, .. } => Err(Error::KeyReused),
+            Born::Claimed { execution, .. } => {
+                let record: Arc<Record> = read::record(partition, &tenant, execution)?;
+                Ok(Answer::Submitted(record, true))
+            }
+        }
+    }
+
+    async fn give_birth(
+        &self,
+        partition: &Arc<Partition>,
+        begin: Begin,
+        spec: Arc<Spec>,
+    ) -> Result<Born, Error> {
+        let (reply, answer) = oneshot::channel();
+        let pin = (!partition.machine().is_pinned(begin.hash)).then_some((begin.hash, begin.text));
+        let Caller { tenant, user } = begin.caller;
+        let create = Create {
+            tenant: tenant.clone(),
+            workflow: begin.workflow,
+            workflow_version: begin.version,
+            input: begin.input,
+            labels: begin.labels,
+            by: user,
+        };
+        let input = Input::Create(Box::new(create));
+        let birth = Birth { input, spec, pin, claim: begin.claim, reply };
+        partition.create(&tenant, begin.id, birth)?;
+        match tokio::time::timeout(ANSWER_MAX, answer).await {
+            Ok(Ok(born)) => born,
+            Ok(Err(_)) => Err(unknown("the leadership ended before the execution was recorded")),
+            Err(_) => Err(unknown("the log did not answer in time")),
+        }
+    }
+
+    fn new_id(&self, caller: &Caller, key: Option<&str>) -> ExecutionId {
+        let entropy = self.inner.world.entropy.bits();
+        let chance = u16::try_from(entropy >> 100).unwrap_or(0);
+        let slot = match (key, self.led_here(entropy >> 64)) {
+            (Some(key), _) => slot_of(caller, key),
+            (None, Some(partition)) => {
+                let slots = self.inner.consensus.slots_of(partition.id);
+                slots.start + chance % (slots.end - slots.start)
+            }
+            (None, None) => chance % ExecutionId::SLOTS,
+        };
+        ExecutionId::new(self.inner.world.clock.now().unix_ms(), entropy, slot)
+    }
+
+    async fn choose(&self, caller: &Caller, what: &What) -> Result<Chosen, Error> {
+        match what {
+            What::Inline { text } => {
+                let parsed = Spec::parse(text, self.catalogue()).map_err(Error::Definition)?;
+                Ok(Chosen {
+                    spec: Arc::new(parsed.spec),
+                    text: parsed.canonical.into(),
+                    workflow: None,
+                    version: 0,
+                })
+            }
+            What::Workflow { id, version } => {
+                let workflow = self.workflow(caller, *id).await?;
+                if workflow.status != DefinitionStatus::Active {
+                    let name = workflow.latest().name.clone();
+                    return Err(Rejection::NotActive { name, status: workflow.status }.into());
+                }
+                let latest = workflow.latest();
+                let chosen = match version {
+                    None => latest,
+                    Some(number) => workflow.versions.iter().find(|it| it.version == *number).ok_or(
+                        Error::VersionNotFound { id: *id, version: *number, latest: latest.version },
+                    )?,
+                };
+                let spec = self.inner.specs.get(chosen.hash, || Spec::load(&chosen.text));
+                let spec = spec.map_err(Error::Definition)?;
+                Ok(Chosen { spec, text: chosen.text.clone(), workflow: Some(*id), version: chosen.version })
+            }
+        }
+    }
+}
+
+/// The slot of an idempotency key: a repeat lands where the first one is.
+fn slot_of(caller: &Caller, key: &str) -> u16 {
+    let digest =
+        Sha256::new().chain_update(caller.tenant.as_str()).chain_update([0]).chain_update(key).finalize();
+    u16::from_be_bytes([digest[0], digest[1]]) % ExecutionId::SLOTS
+}
+
+fn claim_of(key: &str, submission: &Submission, chosen: &Chosen) -> Claim {
+    let mut request = Sha256::new();
+    let SpecHash(spec) = chosen.spec.hash;
+    match chosen.workflow {
+        // The same workflow asked for again is the same request, whatever its version is by now.
+        Some(id) => request.update(id.as_bytes()),
+        None => request.update(spec),
+    }
+    request.update(submission.input.as_str());
+    for (name, value) in &submission.labels {
+        request.update([0]);
+        request.update(name);
+        request.update([0]);
+        request.update(value);
+    }
+    Claim { key: Sha256::digest(key).into(), request: request.finalize().into() }
+}

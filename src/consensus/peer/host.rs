@@ -1,0 +1,122 @@
+//! The answering end of a connection.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use super::super::network::BoxFuture;
+use super::super::{Receiver, Request, SnapshotHead, Unanswered};
+use super::frame::{Frame, Kind};
+use super::link::{self, WRITE_QUEUE_LEN};
+use super::request::{Call, Errand};
+
+/// Requests of one connection answered at the same time. Beyond them the connection is read no further.
+const AT_ONCE_MAX: usize = 512;
+
+/// Answers what the floors above ask of each other across nodes.
+pub trait Desk: Send + Sync + 'static {
+    /// Answers a node. The bytes mean what both ends agree on.
+    fn answer(&self, from: u64, ask: Bytes) -> BoxFuture<'_, Vec<u8>>;
+}
+
+/// Who answers here, as soon as each is there.
+#[derive(Default)]
+pub(super) struct Offices {
+    pub(super) receiver: OnceLock<Receiver>,
+    pub(super) desk: OnceLock<Arc<dyn Desk>>,
+}
+
+/// What a connection is checked against.
+#[derive(Clone)]
+pub(super) struct Host {
+    pub(super) cluster: u64,
+    pub(super) node: u64,
+    pub(super) offices: Arc<Offices>,
+}
+
+impl Host {
+    /// Answers on a connection that was welcomed until it ends.
+    pub(super) async fn serve<S>(&self, from: u64, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let (reader, writer) = tokio::io::split(stream);
+        let mut reader = BufReader::with_capacity(64 << 10, reader);
+        let (answers, queue) = mpsc::channel(WRITE_QUEUE_LEN);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(link::write_all(queue, writer));
+        let places = Arc::new(Semaphore::new(AT_ONCE_MAX));
+        while let Ok(Some(frame)) = Frame::read(&mut reader).await {
+            while tasks.try_join_next().is_some() {}
+            let Some(call) = Call::decode(frame.body).filter(|_| frame.kind == Kind::Request) else { break };
+            let place = places.clone().acquire_owned().await.expect("the semaphore stays open");
+            let (host, answers) = (self.clone(), answers.clone());
+            tasks.spawn(async move {
+                let answer = match host.answer(from, call).await {
+                    Ok(body) => Frame::new(Kind::Answer, frame.id, body),
+                    Err(why) => Frame::new(Kind::Failure, frame.id, link::encode_failure(&why)),
+                };
+                // If it cannot be written, the connection has ended and the caller knows.
+                let _ = answers.send(answer).await;
+                drop(place);
+            });
+        }
+        tasks.shutdown().await;
+    }
+
+    async fn answer(&self, from: u64, call: Call) -> Result<Bytes, Unanswered> {
+        if call.cluster != self.cluster || call.to != self.node {
+            return Err(Unanswered::Refused("this request is for another node or cluster".to_owned()));
+        }
+        let late = |_| Unanswered::Lost("not answered in time".to_owned());
+        tokio::time::timeout(call.deadline, self.run(from, call)).await.map_err(late)?
+    }
+
+    async fn run(&self, from: u64, call: Call) -> Result<Bytes, Unanswered> {
+        let Call { errand, group, mut payload, .. } = call;
+        if errand == Errand::Ask {
+            let closed = || Unanswered::Unreachable("the node is starting".to_owned());
+            return Ok(self.offices.desk.get().ok_or_else(closed)?.answer(from, payload).await.into());
+        }
+        let receiver = self.offices.receiver.get();
+        let receiver = receiver.ok_or_else(|| Unanswered::Unreachable("the node is starting".to_owned()))?;
+        let garbled = |error: crate::storage::Error| Unanswered::Lost(error.to_string());
+        match errand {
+            Errand::Raft => {
+                let request = Request::decode(&payload).map_err(garbled)?;
+                Ok(receiver.answer(group, request).await?.encode().into())
+            }
+            Errand::SnapshotBegin => {
+                let session = number(&mut payload)?;
+                let head = SnapshotHead::decode(&payload).map_err(garbled)?;
+                Ok(encode_number(receiver.begin(group, session, head).await?))
+            }
+            Errand::SnapshotChunk => {
+                let (session, chunk) = (number(&mut payload)?, number(&mut payload)?);
+                Ok(encode_number(receiver.chunk(group, session, chunk, payload).await?))
+            }
+            Errand::SnapshotFinish => {
+                let session = number(&mut payload)?;
+                Ok(receiver.finish(group, session).await?.encode().into())
+            }
+            Errand::Ask => unreachable!("that was answered above"),
+        }
+    }
+}
+
+/// Takes a number off the front.
+pub(super) fn number(bytes: &mut Bytes) -> Result<u64, Unanswered> {
+    if bytes.len() < 8 {
+        return Err(Unanswered::Lost("a message is too short".to_owned()));
+    }
+    Ok(bytes.get_u64_le())
+}
+
+pub(super) fn encode_number(number: u64) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(8);
+    bytes.put_u64_le(number);
+    bytes.freeze()
+}

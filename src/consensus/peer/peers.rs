@@ -1,0 +1,344 @@
+//! This node's side of all connections: whom it asks, and who it answers as.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use tokio::time::Instant;
+
+use crate::world::Entropy;
+
+use super::super::network::{Address, BoxFuture, Chunks, Transport};
+use super::super::{Receiver, Request, Response, SnapshotHead, Unanswered};
+use super::dial::{Dial, PeerStream};
+use super::hello::{self, Acquaintances, Incarnation, Me, Welcome};
+use super::host::{self, Desk, Host, Offices};
+use super::link::Link;
+use super::request::{Call, Errand};
+
+/// How long a connection may take to come about, hello and all.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long a new connection has for its hello. Afterwards it may be silent.
+const HELLO_DEADLINE: Duration = Duration::from_secs(5);
+
+/// After a failure nobody dials again for so long. Raft's own pauses come on top.
+const DIAL_AGAIN: Duration = Duration::from_millis(50);
+
+/// Bytes of a snapshot sent in a second: a quarter of a gigabit network, so that the cluster goes on beside it.
+const SNAPSHOT_BYTES_PER_SECOND: u64 = 96 << 20;
+
+/// Times a chunk is sent before the snapshot is given up, each with its own deadline.
+const CHUNK_TRIES_MAX: u32 = 5;
+
+/// The wait before a chunk is sent again.
+const CHUNK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Which of the two connections to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Lane {
+    Raft,
+    Bulk,
+}
+
+/// Connections to all other nodes. Cheap to clone.
+#[derive(Clone)]
+pub struct Peers {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    me: RwLock<Me>,
+    dial: Arc<dyn Dial>,
+    entropy: Arc<dyn Entropy>,
+    known: Acquaintances,
+    offices: Arc<Offices>,
+    places: Mutex<BTreeMap<(u64, Lane), Arc<tokio::sync::Mutex<Place>>>>,
+    /// Where nodes listen that no membership names.
+    book: RwLock<BTreeMap<u64, String>>,
+    inline_io: bool,
+}
+
+/// A connection, or the last failure to make one.
+#[derive(Default)]
+struct Place {
+    link: Option<Arc<Link>>,
+    address: String,
+    failed: Option<(Instant, Unanswered)>,
+}
+
+impl Peers {
+    /// Nothing is dialled before it is needed.
+    #[must_use]
+    pub fn new(me: Me, dial: Arc<dyn Dial>, entropy: Arc<dyn Entropy>, inline_io: bool) -> Self {
+        let inner = Inner {
+            me: RwLock::new(me),
+            dial,
+            entropy,
+            known: Acquaintances::default(),
+            offices: Arc::default(),
+            places: Mutex::default(),
+            book: RwLock::default(),
+            inline_io,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Who this node is.
+    #[must_use]
+    pub fn me(&self) -> Me {
+        self.inner.me.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The node has found its place in the cluster.
+    pub fn form(&self) {
+        self.inner.me.write().unwrap_or_else(PoisonError::into_inner).formed = true;
+    }
+
+    /// Where nodes listen that no membership names yet.
+    pub fn set_addresses(&self, book: BTreeMap<u64, String>) {
+        *self.inner.book.write().unwrap_or_else(PoisonError::into_inner) = book;
+    }
+
+    /// Where a node listens, as far as this one was told.
+    #[must_use]
+    pub fn address_of(&self, node: u64) -> Option<String> {
+        self.inner.book.read().unwrap_or_else(PoisonError::into_inner).get(&node).cloned()
+    }
+
+    /// The disks of the nodes this one knows. A node that comes with another one is refused.
+    pub fn set_known(&self, known: BTreeMap<u64, Incarnation>) {
+        self.inner.known.set(known);
+    }
+
+    /// From now on questions of Raft are answered.
+    pub fn open(&self, receiver: Receiver) {
+        let _opened_before = self.inner.offices.receiver.set(receiver);
+    }
+
+    /// From now on questions of the floors above are answered.
+    pub fn open_desk(&self, desk: Arc<dyn Desk>) {
+        let _opened_before = self.inner.offices.desk.set(desk);
+    }
+
+    /// Says hello to whoever listens at an address, and hangs up. `node` is 0 if anybody is meant.
+    ///
+    /// # Errors
+    /// `Refused` with the reason, or `Unreachable`.
+    pub async fn probe(&self, address: &str, node: u64) -> Result<Welcome, Unanswered> {
+        let late = |_| Unanswered::Unreachable("it did not answer in time".to_owned());
+        let greet = self.inner.greet(address, node);
+        tokio::time::timeout(CONNECT_DEADLINE, greet).await.map_err(late)?.map(|(_, welcome)| welcome)
+    }
+
+    /// Asks another node's desk.
+    ///
+    /// # Errors
+    /// `Unreachable` if nothing was asked, `Lost` if it is unknown whether it was.
+    pub async fn ask(&self, node: u64, ask: Vec<u8>, deadline: Duration) -> Result<Bytes, Unanswered> {
+        let to = Address { node, address: String::new(), group: 0 };
+        self.inner.call(&to, Lane::Bulk, Errand::Ask, ask.into(), deadline).await
+    }
+
+    /// Asks the desk of whoever listens at an address.
+    ///
+    /// # Errors
+    /// As for `ask`.
+    pub async fn ask_at(&self, address: &str, ask: Vec<u8>, deadline: Duration) -> Result<Bytes, Unanswered> {
+        let late = |_| Unanswered::Unreachable("it did not answer in time".to_owned());
+        let greet = tokio::time::timeout(CONNECT_DEADLINE, self.inner.greet(address, 0));
+        let (stream, welcome) = greet.await.map_err(late)??;
+        let link = Link::start(stream);
+        let call = self.inner.request(welcome.node, Errand::Ask, 0, ask.into(), deadline);
+        link.ask(call.encode(), deadline).await
+    }
+
+    /// Serves a connection that was accepted, until it ends. `named` tells whether its certificate is for a node.
+    pub async fn host(&self, mut stream: Box<dyn PeerStream>, named: impl Fn(u64) -> bool) {
+        let me = self.me();
+        let hello = hello::receive(&me, &self.inner.known, named, &mut stream);
+        let from = match tokio::time::timeout(HELLO_DEADLINE, hello).await {
+            Ok(Ok(Some(from))) => from,
+            Ok(Ok(None)) | Err(_) => return,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "a connection did not begin well");
+                return;
+            }
+        };
+        let offices = self.inner.offices.clone();
+        Host { cluster: me.cluster_hash(), node: me.node, offices }.serve(from, stream).await;
+    }
+}
+
+impl Inner {
+    /// Connects and says hello.
+    async fn greet(&self, address: &str, node: u64) -> Result<(Box<dyn PeerStream>, Welcome), Unanswered> {
+        let unreachable =
+            |error: std::io::Error| Unanswered::Unreachable(format!("connect to {address}: {error}"));
+        let mut stream = self.dial.dial(address, node).await.map_err(unreachable)?;
+        let me = self.me.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let welcome = hello::introduce(&me, &self.known, node, &mut stream).await?;
+        Ok((stream, welcome))
+    }
+
+    fn request(&self, to: u64, errand: Errand, group: u16, payload: Bytes, deadline: Duration) -> Call {
+        let cluster = self.me.read().unwrap_or_else(PoisonError::into_inner).cluster_hash();
+        Call { cluster, to, deadline, errand, group, payload }
+    }
+
+    async fn call(
+        self: &Arc<Self>,
+        to: &Address,
+        lane: Lane,
+        errand: Errand,
+        payload: Bytes,
+        deadline: Duration,
+    ) -> Result<Bytes, Unanswered> {
+        let begun = Instant::now();
+        let late = |_| Unanswered::Unreachable("no connection in time".to_owned());
+        let link = tokio::time::timeout(deadline, self.link(to, lane)).await.map_err(late)??;
+        let left = deadline.saturating_sub(begun.elapsed());
+        let call = self.request(to.node, errand, to.group, payload, left);
+        link.ask(call.encode(), left).await
+    }
+
+    /// The connection to a node, made now if there is none.
+    async fn link(self: &Arc<Self>, to: &Address, lane: Lane) -> Result<Arc<Link>, Unanswered> {
+        let address = if to.address.is_empty() {
+            let book = self.book.read().unwrap_or_else(PoisonError::into_inner);
+            let unknown = || Unanswered::Unreachable(format!("nobody knows where node {} listens", to.node));
+            book.get(&to.node).cloned().ok_or_else(unknown)?
+        } else {
+            to.address.clone()
+        };
+        let place = {
+            let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+            places.entry((to.node, lane)).or_default().clone()
+        };
+        let mut place = place.lock_owned().await;
+        if place.address != address {
+            *place = Place { address: address.clone(), ..Place::default() };
+        }
+        if let Some(link) = place.link.as_ref().filter(|link| link.is_open()) {
+            return Ok(link.clone());
+        }
+        if let Some((at, why)) = place.failed.as_ref().filter(|(at, _)| at.elapsed() < DIAL_AGAIN) {
+            tracing::trace!(node = to.node, ?at, "not dialled again yet");
+            return Err(why.clone());
+        }
+        // By itself, so that a caller with little time does not cut it off again and again.
+        let (inner, node) = (self.clone(), to.node);
+        let dialled = tokio::spawn(async move {
+            let late = |_| Unanswered::Unreachable("it did not answer in time".to_owned());
+            let greet = tokio::time::timeout(CONNECT_DEADLINE, inner.greet(&address, node));
+            let greeted = greet.await.map_err(late).and_then(std::convert::identity);
+            *place = match greeted {
+                Ok((stream, _)) => Place { link: Some(Arc::new(Link::start(stream))), address, failed: None },
+                Err(why) => {
+                    tracing::debug!(node, address, %why, "no connection to another node");
+                    Place { link: None, address, failed: Some((Instant::now(), why)) }
+                }
+            };
+            match (&place.link, &place.failed) {
+                (Some(link), _) => Ok(link.clone()),
+                (None, Some((_, why))) => Err(why.clone()),
+                (None, None) => unreachable!("it was made or it failed"),
+            }
+        });
+        dialled.await.map_err(|error| Unanswered::Unreachable(error.to_string()))?
+    }
+
+    async fn send_snapshot(
+        self: &Arc<Self>,
+        to: &Address,
+        head: SnapshotHead,
+        chunks: Chunks,
+        deadline: Duration,
+    ) -> Result<Response, Unanswered> {
+        let session = self.entropy.bits() as u64;
+        let mut begin = BytesMut::from(&host::encode_number(session)[..]);
+        begin.put_slice(&head.encode());
+        let begin = begin.freeze();
+        self.patiently(to, Errand::SnapshotBegin, &begin, deadline).await?;
+        let mut chunks = Some(chunks);
+        let (begun, mut sent) = (Instant::now(), 0_u64);
+        for number in 0_u64.. {
+            let Some(chunk) = self.next_chunk(&mut chunks).await? else { break };
+            sent += chunk.len() as u64;
+            let mut payload = BytesMut::with_capacity(16 + chunk.len());
+            payload.put_u64_le(session);
+            payload.put_u64_le(number);
+            payload.put_slice(&chunk);
+            self.patiently(to, Errand::SnapshotChunk, &payload.freeze(), deadline).await?;
+            let due = Duration::from_millis(sent * 1_000 / SNAPSHOT_BYTES_PER_SECOND);
+            tokio::time::sleep_until(begun + due).await;
+        }
+        tracing::info!(node = to.node, group = to.group, bytes = sent, "a snapshot was sent");
+        let finish = host::encode_number(session);
+        let answer = self.call(to, Lane::Bulk, Errand::SnapshotFinish, finish, deadline * 10).await?;
+        Response::decode(&answer).map_err(|error| Unanswered::Lost(error.to_string()))
+    }
+
+    /// Asks again over a new connection if one is lost: the other end keeps what has arrived.
+    async fn patiently(
+        self: &Arc<Self>,
+        to: &Address,
+        errand: Errand,
+        payload: &Bytes,
+        deadline: Duration,
+    ) -> Result<Bytes, Unanswered> {
+        let mut tries = 1;
+        loop {
+            match self.call(to, Lane::Bulk, errand, payload.clone(), deadline).await {
+                Err(why) if tries < CHUNK_TRIES_MAX => {
+                    tracing::debug!(node = to.node, group = to.group, %why, "part of a snapshot is sent again");
+                    tries += 1;
+                    tokio::time::sleep(CHUNK_AGAIN).await;
+                }
+                decided => return decided,
+            }
+        }
+    }
+
+    async fn next_chunk(&self, chunks: &mut Option<Chunks>) -> Result<Option<Vec<u8>>, Unanswered> {
+        let Some(mut reading) = chunks.take() else { return Ok(None) };
+        let (reading, next) = if self.inline_io {
+            let next = reading.next();
+            (reading, next)
+        } else {
+            let read = tokio::task::spawn_blocking(move || {
+                let next = reading.next();
+                (reading, next)
+            });
+            read.await.map_err(|error| Unanswered::Lost(error.to_string()))?
+        };
+        *chunks = Some(reading);
+        next.transpose().map_err(|error| Unanswered::Lost(error.to_string()))
+    }
+}
+
+impl Transport for Peers {
+    fn call<'a>(
+        &'a self,
+        to: &'a Address,
+        request: Request,
+        deadline: Duration,
+    ) -> BoxFuture<'a, Result<Response, Unanswered>> {
+        Box::pin(async move {
+            let payload = request.encode().into();
+            let answer = self.inner.call(to, Lane::Raft, Errand::Raft, payload, deadline).await?;
+            Response::decode(&answer).map_err(|error| Unanswered::Lost(error.to_string()))
+        })
+    }
+
+    fn snapshot<'a>(
+        &'a self,
+        to: &'a Address,
+        head: SnapshotHead,
+        chunks: Chunks,
+        deadline: Duration,
+    ) -> BoxFuture<'a, Result<Response, Unanswered>> {
+        Box::pin(self.inner.send_snapshot(to, head, chunks, deadline))
+    }
+}
