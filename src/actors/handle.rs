@@ -1,6 +1,7 @@
 //! The door to the actors: executions.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio::sync::oneshot;
 
@@ -39,6 +40,8 @@ pub(super) struct Inner {
     pub(super) specs: Specs,
     pub(super) admission: Admission,
     pub(super) others: Others,
+    /// The node is stopping: it takes over no leadership any more.
+    pub(super) leaving: AtomicBool,
 }
 
 impl Handle {

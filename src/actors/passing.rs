@@ -9,7 +9,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::consensus::{CatalogueChange, CatalogueConflict, Claim, Record, Workflow};
+use crate::consensus::{
+    CatalogueChange, CatalogueConflict, Claim, GroupView, NodeChange, NodeConflict, NodeRecord, Record, Step,
+    Workflow,
+};
 use crate::engine::model::{ExecutionId, Input, PartitionId, Payload, Rejection, SpecHash, WorkflowId};
 use crate::storage::{self, codec};
 
@@ -36,6 +39,19 @@ pub(crate) enum Ask {
     },
     /// Change the catalogue.
     Change(Box<CatalogueChange>),
+    /// Change the nodes of the cluster.
+    Nodes(NodeChange),
+    /// Change the members of a partition.
+    Reshape {
+        /// Which.
+        partition: PartitionId,
+        /// How.
+        step: Step,
+    },
+    /// How do you see the partitions?
+    Views,
+    /// Take a node into the cluster, wherever that is decided.
+    Join(NodeChange),
 }
 
 /// An execution that is to begin, its definition chosen and checked.
@@ -74,6 +90,12 @@ pub(crate) enum Answer {
     Changed(Result<Arc<Workflow>, CatalogueConflict>),
     /// It could not be met.
     Failed(Failure),
+    /// The node after the change.
+    Node(Result<NodeRecord, NodeConflict>),
+    /// It is done.
+    Reshaped,
+    /// All partitions, the catalogue first.
+    Views(Vec<GroupView>),
 }
 
 /// Why a request could not be met. Add variants at the end.
@@ -84,6 +106,7 @@ pub(crate) enum Failure {
     Overloaded,
     Elsewhere { partition: u16, leader: Option<u64> },
     Unavailable(String),
+    NodeRefused(NodeConflict),
 }
 
 impl Ask {
@@ -113,10 +136,13 @@ impl From<Error> for Failure {
             Error::KeyReused => Self::KeyReused,
             Error::Overloaded { .. } => Self::Overloaded,
             Error::Elsewhere { partition, leader } => Self::Elsewhere { partition: partition.0, leader },
+            Error::NodeRefused(conflict) => Self::NodeRefused(conflict),
             Error::Definition(_)
             | Error::WorkflowNotFound { .. }
             | Error::VersionNotFound { .. }
             | Error::VersionConflict { .. }
+            | Error::NodeNotFound { .. }
+            | Error::StillHolds { .. }
             | Error::Unavailable { .. } => Self::Unavailable(error.to_string()),
         }
     }
@@ -132,6 +158,7 @@ impl From<Failure> for Error {
                 Self::Elsewhere { partition: PartitionId(partition), leader }
             }
             Failure::Unavailable(reason) => Self::Unavailable { reason },
+            Failure::NodeRefused(conflict) => Self::NodeRefused(conflict),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! request whose outcome is unknown is repeated only if repeating it is harmless.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -51,7 +52,12 @@ pub(super) enum Repeat {
 pub(super) struct Others(pub(super) Option<Peers>);
 
 impl Others {
-    async fn ask(&self, node: u64, ask: &Ask, deadline: Duration) -> Result<Answer, Unanswered> {
+    /// The name of the cluster; empty for a node without any.
+    pub(super) fn cluster_name(&self) -> String {
+        self.0.as_ref().map(|peers| peers.me().cluster).unwrap_or_default()
+    }
+
+    pub(super) async fn ask(&self, node: u64, ask: &Ask, deadline: Duration) -> Result<Answer, Unanswered> {
         let alone = || Unanswered::Unreachable("this node is alone".to_owned());
         let peers = self.0.as_ref().ok_or_else(alone)?;
         let answer = peers.ask(node, ask.encode(), deadline).await?;
@@ -170,6 +176,13 @@ impl Desk for Handle {
                 Ok(Ask::Submit(begin)) => self.begin_here(*begin, None).await,
                 Ok(Ask::Act { caller, id, input }) => self.act_here(&caller, id, &input).await,
                 Ok(Ask::Change(change)) => self.change_here(*change).await,
+                Ok(Ask::Nodes(change)) => self.change_nodes_here(change).await,
+                Ok(Ask::Reshape { partition, step }) => self.reshape_here(partition, step).await,
+                Ok(Ask::Views) if self.inner.leaving.load(Ordering::SeqCst) => {
+                    Err(Error::Unavailable { reason: "the node is stopping".to_owned() })
+                }
+                Ok(Ask::Views) => Ok(Answer::Views(self.group_views())),
+                Ok(Ask::Join(change)) => self.change_nodes(change).await.map(|node| Answer::Node(Ok(node))),
                 Err(error) => {
                     tracing::warn!(from, %error, "another node asked something this release does not know");
                     Err(Error::Unavailable { reason: format!("a request of node {from}: {error}") })
@@ -202,6 +215,7 @@ impl From<consensus::Error> for Error {
             consensus::Error::NoLeader { partition, hint } => Self::Elsewhere { partition, leader: hint },
             consensus::Error::Timeout { .. }
             | consensus::Error::LeadershipLost { .. }
+            | consensus::Error::Members { .. }
             | consensus::Error::Stopped
             | consensus::Error::Fatal { .. } => Self::Unavailable { reason: error.to_string() },
         }

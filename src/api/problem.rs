@@ -215,6 +215,8 @@ impl From<Error> for Problem {
                 Self::new(StatusCode::NOT_FOUND, code, detail)
             }
             Error::VersionConflict { .. } => Self::new(StatusCode::PRECONDITION_FAILED, code, detail),
+            Error::NodeNotFound { .. } => Self::new(StatusCode::NOT_FOUND, code, detail),
+            Error::NodeRefused(_) | Error::StillHolds { .. } => Self::new(StatusCode::CONFLICT, code, detail),
             Error::KeyReused => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail).named("Idempotency-Key")
             }

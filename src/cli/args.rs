@@ -91,6 +91,9 @@ pub(super) struct ServeArgs {
     /// Answer on addresses that others can reach although nobody has to log in
     #[arg(long)]
     pub(super) insecure: bool,
+    /// Join the cluster of the node that listens for others here; only a node without a place does
+    #[arg(long, value_name = "ADDR")]
+    pub(super) join: Option<String>,
 }
 
 /// Arguments of `verify`.

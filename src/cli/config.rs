@@ -7,8 +7,12 @@ use super::output::{self, Format};
 
 pub(super) fn run(globals: &Globals, command: &ConfigCommand) -> Result<Exit, Failure> {
     let ConfigCommand::View(args) = command;
-    let overrides =
-        Overrides { listen: args.listen.clone(), data_dir: args.data_dir.clone(), insecure: args.insecure };
+    let overrides = Overrides {
+        listen: args.listen.clone(),
+        data_dir: args.data_dir.clone(),
+        insecure: args.insecure,
+        join: args.join.clone(),
+    };
     let settings =
         Settings::load(args.config.as_deref(), std::env::vars(), overrides).map_err(node::Error::from)?;
     match globals.output {

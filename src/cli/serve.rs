@@ -12,7 +12,7 @@ use super::stop::Stop;
 use super::style::Style;
 
 pub(super) async fn dev(globals: &Globals, args: DevArgs) -> Result<Exit, Failure> {
-    let overrides = Overrides { listen: args.listen, data_dir: args.data_dir, insecure: false };
+    let overrides = Overrides { listen: args.listen, data_dir: args.data_dir, ..Overrides::default() };
     let settings = Settings::dev(std::env::vars(), overrides).map_err(node::Error::from)?;
     let notes = [
         "shell    steps may run commands on this machine",
@@ -22,7 +22,8 @@ pub(super) async fn dev(globals: &Globals, args: DevArgs) -> Result<Exit, Failur
 }
 
 pub(super) async fn serve(globals: &Globals, args: ServeArgs) -> Result<Exit, Failure> {
-    let overrides = Overrides { listen: args.listen, data_dir: args.data_dir, insecure: args.insecure };
+    let overrides =
+        Overrides { listen: args.listen, data_dir: args.data_dir, insecure: args.insecure, join: args.join };
     let settings =
         Settings::load(args.config.as_deref(), std::env::vars(), overrides).map_err(node::Error::from)?;
     serve_until_stopped(globals, settings, &[]).await

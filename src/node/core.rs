@@ -29,6 +29,8 @@ pub struct Parts {
     pub runners: Registry,
     /// The way to the other nodes, if there are any.
     pub peers: Option<Peers>,
+    /// How this node wants to be known in the cluster.
+    pub roster: actors::Roster,
 }
 
 /// A node without its public port.
@@ -54,7 +56,8 @@ impl Core {
             peers.open(consensus.receiver());
         }
         let runners = Arc::new(parts.runners);
-        let tree = actors::Tree::start(consensus.handle(), runners, parts.world, peers.clone()).await?;
+        let tree = actors::Tree::start(consensus.handle(), runners, parts.world, peers.clone(), parts.roster)
+            .await?;
         if let Some(peers) = &peers {
             peers.open_desk(Arc::new(tree.handle()));
         }

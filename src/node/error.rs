@@ -60,6 +60,14 @@ pub enum Error {
         /// What has to change.
         why: String,
     },
+    /// The cluster does not take this node.
+    #[error("the cluster at {address} does not take this node: {why}")]
+    NotTaken {
+        /// Where.
+        address: String,
+        /// Why.
+        why: String,
+    },
     /// The certificates of the cluster do not do.
     #[error(transparent)]
     Tls(#[from] consensus::peer::TlsError),
@@ -124,7 +132,7 @@ impl Error {
             Self::Storage(_) => "data_dir",
             Self::StorageLost { .. } | Self::Forgotten { .. } => "storage_lost",
             Self::OtherIdentity { .. } => "other_identity",
-            Self::Refused { .. } => "refused_by_peer",
+            Self::Refused { .. } | Self::NotTaken { .. } => "refused_by_peer",
             Self::Tls(_) | Self::PlainPeers { .. } => "peer_certificates",
             Self::Listen { source, .. } | Self::PeerListen { source, .. }
                 if source.kind() == std::io::ErrorKind::AddrInUse =>

@@ -57,8 +57,9 @@ impl Node {
         let mut identity = forming::identify(&settings, &disk, &*world.entropy)?;
         let peering = Peering::start(&settings, &identity, &world).await?;
         let peers = peering.peers();
-        forming::form(&peers, &mut identity, &settings.cluster.addresses(), &disk).await?;
-        let core = Core::start(wiring::parts(&settings, &disk, address, peers)?).await?;
+        let roster = wiring::roster(&settings, address);
+        forming::form(&peers, &mut identity, &settings.cluster, &roster, &disk).await?;
+        let core = Core::start(wiring::parts(&settings, &disk, &identity, address, (peers, roster))?).await?;
         let router = api::router(core.handle(), wiring::api(&settings), world::real(), observe::exposition());
         let (close, closed) = oneshot::channel();
         let until = async {
@@ -95,6 +96,8 @@ impl Node {
     /// # Errors
     /// What went wrong while stopping; nothing acknowledged is lost by it.
     pub async fn stop(self) -> Result<(), Error> {
+        // The others lead before the port closes, so that no request finds nobody.
+        self.core.handle().leave().await;
         let _gone = self.close.send(());
         match self.serving.await {
             Ok(served) => served.map_err(Error::Serve)?,

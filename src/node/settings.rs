@@ -47,6 +47,8 @@ impl Default for NodeSettings {
 pub struct ApiSettings {
     /// Address and port; port 0 takes a free one.
     pub listen: String,
+    /// Where users reach this node, as an URL, if it differs from `listen`.
+    pub advertise: String,
     /// Who a caller without a token is. Empty: such a caller is refused.
     pub anonymous_user: String,
     /// Origins that browsers may call from.
@@ -61,6 +63,7 @@ impl Default for ApiSettings {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:8000".to_owned(),
+            advertise: String::new(),
             anonymous_user: "operator".to_owned(),
             cors_origins: Vec::new(),
             connections_max: 16_384,
@@ -75,14 +78,19 @@ impl Default for ApiSettings {
 pub struct ClusterSettings {
     /// The same on all nodes; a node of another cluster is refused.
     pub name: String,
-    /// This node's id, from 1; never used again, not even after its disk is lost.
+    /// This node's id, from 1; never used again, not even after its disk is lost. 0: the one its directory has, or
+    /// 1 in a new cluster, or the next that is free in the one it joins.
     pub node: u64,
+    /// Where a node of the cluster listens that this one is to join. Looked at by a node without a place only.
+    pub join: String,
     /// Where other nodes reach this one, as address and port. Empty: it is alone.
     pub listen: String,
     /// What they are told to dial, if it differs from `listen`.
     pub advertise: String,
     /// The nodes a new cluster begins with: where each listens, by id, this one among them.
     pub members: BTreeMap<String, String>,
+    /// How many nodes hold each partition, if there are as many: 1, 3 or 5. So many less one, halved, may be lost.
+    pub replicas: usize,
     /// Talks to other nodes without certificates; on loopback only.
     pub plain: bool,
     /// The authority of the cluster, as PEM.
@@ -97,10 +105,12 @@ impl Default for ClusterSettings {
     fn default() -> Self {
         Self {
             name: "everstep".to_owned(),
-            node: 1,
+            node: 0,
+            join: String::new(),
             listen: String::new(),
             advertise: String::new(),
             members: BTreeMap::new(),
+            replicas: 3,
             plain: false,
             authority: PathBuf::new(),
             certificate: PathBuf::new(),
@@ -120,9 +130,6 @@ impl ClusterSettings {
     fn check(&self) -> Result<(), SettingsError> {
         let wrong =
             |name, value: &str, message| Err(SettingsError::Range { name, value: value.to_owned(), message });
-        if self.node == 0 {
-            return wrong("cluster.node", "0", "1 or more");
-        }
         if self.name.is_empty() || self.name.len() > 64 {
             return wrong("cluster.name", &self.name, "1 to 64 characters");
         }
@@ -131,8 +138,17 @@ impl ClusterSettings {
                 return wrong("cluster.members", id, "node ids, from 1");
             }
         }
+        if !self.members.is_empty() && !self.join.is_empty() {
+            return wrong("cluster.join", &self.join, "empty where cluster.members founds a new cluster");
+        }
+        if !self.join.is_empty() && self.listen.is_empty() {
+            return wrong("cluster.listen", "", "an address for the other nodes to dial");
+        }
         if !self.members.is_empty() && !self.addresses().contains_key(&self.node) {
             return wrong("cluster.members", &self.node.to_string(), "this node is one of them");
+        }
+        if !matches!(self.replicas, 1 | 3 | 5) {
+            return wrong("cluster.replicas", &self.replicas.to_string(), "1, 3 or 5");
         }
         if self.members.len() > 1 && self.listen.is_empty() {
             return wrong("cluster.listen", "", "an address for the other members to dial");
@@ -233,6 +249,8 @@ pub struct Overrides {
     pub data_dir: Option<PathBuf>,
     /// `--insecure`.
     pub insecure: bool,
+    /// `--join`.
+    pub join: Option<String>,
 }
 
 /// A setting that cannot be.
@@ -311,6 +329,10 @@ impl Settings {
             settings.api.listen = listen;
         }
         settings.api.insecure |= overrides.insecure;
+        if let Some(join) = overrides.join {
+            settings.cluster.join = join;
+            settings.cluster.members.clear();
+        }
         if let Some(data_dir) = overrides.data_dir {
             settings.node.data_dir = data_dir;
         }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
+use crate::actors::Roster;
 use crate::api::{Access, ApiSettings, ConnectionLimits};
 use crate::consensus;
 use crate::consensus::peer::Peers;
 use crate::engine::model::TenantId;
 use crate::runners::{self, Registry};
-use crate::storage::{DataDir, Driver, Log, LogOptions};
+use crate::storage::{DataDir, Driver, Identity, Log, LogOptions};
 
 use super::core::Parts;
 use super::error::Error;
@@ -37,10 +38,11 @@ pub(super) fn listen_error(settings: &Settings, source: std::io::Error) -> Error
 pub(super) fn parts(
     settings: &Settings,
     disk: &DataDir,
+    identity: &Identity,
     address: SocketAddr,
-    peers: Peers,
+    (peers, roster): (Peers, Roster),
 ) -> Result<Parts, Error> {
-    let node = settings.cluster.node;
+    let node = identity.node;
     let log = Log::open(LogOptions {
         store: disk.log.clone(),
         hard_state: disk.hard_state.clone(),
@@ -57,13 +59,33 @@ pub(super) fn parts(
         partitions: raft.partitions,
         heartbeat_ms: raft.heartbeat_ms,
         election_ms: (raft.election_min_ms, raft.election_max_ms),
-        ..consensus::Config::single(node)
+        node,
+        members: founders(settings, identity, &roster),
+        ..consensus::Config::default()
     };
-    let members = settings.cluster.addresses();
-    let consensus = if members.len() > 1 { consensus::Config { members, ..consensus } } else { consensus };
     let world = world::real();
     let runners = Registry::new(runner_settings(settings, disk, address), world.clock.clone())?;
-    Ok(Parts { consensus, world, log, state: disk.state.clone(), runners, peers: Some(peers) })
+    Ok(Parts { consensus, world, log, state: disk.state.clone(), runners, peers: Some(peers), roster })
+}
+
+/// Who begins the cluster, if this node is one of them.
+fn founders(settings: &Settings, identity: &Identity, roster: &Roster) -> BTreeMap<u64, String> {
+    let mut addresses = settings.cluster.addresses();
+    addresses.entry(identity.node).or_insert_with(|| roster.peer.clone());
+    // One that joined is told who the members are.
+    addresses.retain(|node, _| identity.members.contains_key(node));
+    addresses
+}
+
+/// How this node wants to be known.
+pub(super) fn roster(settings: &Settings, address: SocketAddr) -> Roster {
+    let (api, cluster) = (&settings.api, &settings.cluster);
+    let or = |set: &String, other: String| if set.is_empty() { other } else { set.clone() };
+    Roster {
+        peer: or(&cluster.advertise, cluster.listen.clone()),
+        public: or(&api.advertise, format!("http://{address}")),
+        replicas: cluster.replicas,
+    }
 }
 
 /// A failed sync leaves nothing that can be known about the disk: the process must not go on.

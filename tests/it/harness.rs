@@ -121,7 +121,7 @@ pub(crate) async fn start_node(dir: &Path) -> Node {
     let overrides = Overrides {
         listen: Some("127.0.0.1:0".to_owned()),
         data_dir: Some(dir.join("data")),
-        insecure: false,
+        ..Overrides::default()
     };
     let settings = Settings::dev(std::iter::empty(), overrides).unwrap();
     let node = Node::start(settings).await.unwrap();

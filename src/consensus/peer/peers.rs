@@ -91,9 +91,21 @@ impl Peers {
         self.inner.me.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The node has found its place in the cluster.
-    pub fn form(&self) {
-        self.inner.me.write().unwrap_or_else(PoisonError::into_inner).formed = true;
+    /// The node has found its place in the cluster, under this id.
+    pub fn form(&self, node: u64) {
+        let mut me = self.inner.me.write().unwrap_or_else(PoisonError::into_inner);
+        me.node = node;
+        me.formed = true;
+    }
+
+    /// Where nodes listen, over what was known before.
+    pub fn learn(&self, book: BTreeMap<u64, String>) {
+        self.inner.book.write().unwrap_or_else(PoisonError::into_inner).extend(book);
+    }
+
+    /// The disks of nodes, over what was known before.
+    pub fn learn_disks(&self, known: BTreeMap<u64, Incarnation>) {
+        self.inner.known.learn(known);
     }
 
     /// Where nodes listen that no membership names yet.

@@ -19,10 +19,11 @@ use super::keys;
 use super::limits::Limits;
 use super::live::{Facts, Live};
 use super::loose::Loose;
+use super::nodes::{self, Nodes};
 use super::overlay::Overlay;
 use super::packs::Windows;
 use super::specs::Specs;
-use super::stored;
+use super::stored::{self, StoredNode};
 use super::tenants::{Key, Tenants};
 use super::watch::{Watch, Watches};
 
@@ -97,6 +98,7 @@ pub(super) struct State {
     pub live: Live,
     pub loose: Loose,
     pub catalogue: Catalogue,
+    pub nodes: Nodes,
     /// No window above this one has a pack; 0 if none has.
     pub packed_max: u64,
     /// The number of the next pack.
@@ -291,6 +293,12 @@ impl State {
             catalogue.insert(Slot { workflow, changed: stored.changed, loaded: true });
             Ok(())
         })?;
+        let mut known = Nodes::default();
+        reading.each(&[keys::NODE], |_, row| {
+            let StoredNode { changed, born, node } = stored::decode_node(&row)?;
+            known.insert(nodes::Slot { node, changed, born, loaded: true });
+            Ok(())
+        })?;
         Ok(Self {
             applied: meta.index,
             durable: meta.index,
@@ -304,6 +312,7 @@ impl State {
             live,
             loose: Loose::default(),
             catalogue,
+            nodes: known,
             packed_max: meta.packed_max,
             seq: meta.seq,
             windows: Windows::default(),
