@@ -236,7 +236,7 @@ pub struct LogSettings {
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { level: "info,openraft=warn".to_owned(), format: "text".to_owned() }
+        Self { level: "info,openraft=error".to_owned(), format: "text".to_owned() }
     }
 }
 

@@ -245,10 +245,18 @@ impl Inner {
             let late = |_| Unanswered::Unreachable("it did not answer in time".to_owned());
             let greet = tokio::time::timeout(CONNECT_DEADLINE, inner.greet(&address, node));
             let greeted = greet.await.map_err(late).and_then(std::convert::identity);
+            let failed_before = place.failed.is_some();
             *place = match greeted {
-                Ok((stream, _)) => Place { link: Some(Arc::new(Link::start(stream))), address, failed: None },
+                Ok((stream, _)) => {
+                    if failed_before && lane == Lane::Raft {
+                        tracing::info!(node, address, "another node is in reach again");
+                    }
+                    Place { link: Some(Arc::new(Link::start(stream))), address, failed: None }
+                }
                 Err(why) => {
-                    tracing::debug!(node, address, %why, "no connection to another node");
+                    if !failed_before && lane == Lane::Raft {
+                        tracing::warn!(node, address, %why, "another node is out of reach");
+                    }
                     Place { link: None, address, failed: Some((Instant::now(), why)) }
                 }
             };
