@@ -28,6 +28,7 @@ mod handle;
 mod partition;
 mod passing;
 mod read;
+mod reading;
 mod request;
 mod roster;
 mod route;

@@ -17,6 +17,7 @@ use crate::engine::model::{ExecutionId, Input, PartitionId, Payload, Rejection, 
 use crate::storage::{self, codec};
 
 use super::partition::overloaded;
+use super::reading::{Found, Question};
 use super::request::{Caller, Error};
 
 const ASK: codec::Kind = codec::Kind(0x30);
@@ -52,6 +53,13 @@ pub(crate) enum Ask {
     Views,
     /// Take a node into the cluster, wherever that is decided.
     Join(NodeChange),
+    /// Read the state of a partition.
+    Read {
+        /// Which.
+        partition: PartitionId,
+        /// What.
+        question: Question,
+    },
 }
 
 /// An execution that is to begin, its definition chosen and checked.
@@ -96,6 +104,8 @@ pub(crate) enum Answer {
     Reshaped,
     /// All partitions, the catalogue first.
     Views(Vec<GroupView>),
+    /// What was read.
+    Found(Found),
 }
 
 /// Why a request could not be met. Add variants at the end.

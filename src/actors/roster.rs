@@ -40,8 +40,8 @@ pub(super) async fn keep(handle: Handle, peers: Peers, roster: Roster) {
     let register = NodeChange::Register {
         id: me.node,
         incarnation: me.incarnation.0,
-        peer: roster.peer,
-        public: roster.public,
+        peer: roster.peer.clone(),
+        public: roster.public.clone(),
     };
     let mut registered = false;
     loop {
@@ -55,8 +55,17 @@ pub(super) async fn keep(handle: Handle, peers: Peers, roster: Roster) {
             }
         }
         look(&handle, &peers);
+        if handle.inner.consensus.machine(PartitionId::CATALOGUE).nodes().len() > roster.replicas {
+            ask_around(&handle).await;
+        }
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// Learns from their leaders who holds the partitions: this node may hold only some of them.
+async fn ask_around(handle: &Handle) {
+    let view = handle.cluster().await;
+    view.partitions.iter().for_each(|partition| handle.inner.table.learn(partition));
 }
 
 fn look(handle: &Handle, peers: &Peers) {

@@ -31,6 +31,9 @@ const DIRECTORY_POLL: Duration = Duration::from_millis(2);
 /// The wait before a leader that turned a request down is looked for again, unless leadership changes sooner.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
+/// Between two looks who leads a partition that is held elsewhere.
+const TABLE_AGAIN: Duration = Duration::from_millis(100);
+
 /// Where a request is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
@@ -94,6 +97,11 @@ impl Handle {
                     }
                 }
             };
+            if let Err(Error::Elsewhere { leader, .. }) = &answer
+                && !self.holds(partition)
+            {
+                self.inner.table.correct(partition, *leader);
+            }
             let again = match &answer {
                 Err(Error::Elsewhere { .. }) => true,
                 Err(Error::Unavailable { .. }) => repeat == Repeat::Harmless,
@@ -137,13 +145,20 @@ impl Handle {
                         self.opened(partition).await;
                         return Ok(Place::Here);
                     }
-                    Leadership::Following { leader: Some(node) } if node != me => {
+                    Leadership::Following { leader: Some(node) } if node != me && self.holds(partition) => {
                         return Ok(Place::There(node));
                     }
                     Leadership::Following { .. } => {}
                 }
+                if !self.holds(partition)
+                    && let Some(node) = self.inner.table.leader(partition).filter(|node| *node != me)
+                {
+                    return Ok(Place::There(node));
+                }
                 let stopped = Error::Unavailable { reason: "the node is stopping".to_owned() };
-                leadership.changed().await.map_err(|_| stopped)?;
+                if let Ok(Err(_)) = tokio::time::timeout(TABLE_AGAIN, leadership.changed()).await {
+                    return Err(stopped);
+                }
             }
         };
         let left = LEADER_MAX.saturating_sub(begun.elapsed()).max(LOOK_AGAIN);
@@ -182,6 +197,7 @@ impl Desk for Handle {
                     Err(Error::Unavailable { reason: "the node is stopping".to_owned() })
                 }
                 Ok(Ask::Views) => Ok(Answer::Views(self.group_views())),
+                Ok(Ask::Read { partition, question }) => self.answered_here(partition, &question).await,
                 Ok(Ask::Join(change)) => self.change_nodes(change).await.map(|node| Answer::Node(Ok(node))),
                 Err(error) => {
                     tracing::warn!(from, %error, "another node asked something this release does not know");
@@ -203,7 +219,7 @@ pub(super) fn unknown(reason: &str) -> Error {
 }
 
 /// Another node answered something else.
-pub(super) fn misplaced(answer: &Answer) -> Error {
+pub(super) fn misplaced(answer: &impl std::fmt::Debug) -> Error {
     unknown(&format!("another node gave the answer to another question: {answer:?}"))
 }
 

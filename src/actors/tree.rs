@@ -16,6 +16,7 @@ use super::admission::Admission;
 use super::directory::Directory;
 use super::handle::{Handle, Inner};
 use super::partition::Partition;
+use super::reading::Table;
 use super::request::Error;
 use super::roster::{self, Roster};
 use super::route::Others;
@@ -72,6 +73,7 @@ impl Tree {
             specs,
             admission,
             others,
+            table: Table::default(),
             leaving: AtomicBool::new(false),
         };
         let handle = Handle { inner: Arc::new(inner) };

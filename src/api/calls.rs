@@ -35,12 +35,12 @@ pub(super) async fn finished(
     loop {
         // The state of this node is enough to see the end by. If another one recorded the submission, this one
         // hears of it in a moment.
-        match handle.glance(caller, id) {
+        match handle.glance(caller, id).await {
             Ok(record) if record.execution.status.is_finished() => return Ok(record),
             Ok(_) | Err(Error::Rejected(Rejection::ExecutionNotFound { .. })) => {}
             Err(error) => return Err(error),
         }
-        if timeout_at(deadline, watch.changed()).await.is_err() {
+        if timeout_at(deadline, handle.changed(&mut watch, id)).await.is_err() {
             return handle.execution(caller, id).await;
         }
     }
@@ -53,7 +53,7 @@ pub(super) async fn with_spec(
     id: ExecutionId,
 ) -> Result<(Arc<Record>, Arc<Spec>), Error> {
     let record = handle.execution(caller, id).await?;
-    let spec = handle.spec_of(&record)?;
+    let spec = handle.spec_of(&record).await?;
     Ok((record, spec))
 }
 
@@ -143,7 +143,7 @@ impl Follow {
     pub(super) async fn next(&mut self) -> Result<Option<Vec<(Version, Recorded)>>, Error> {
         loop {
             if !self.look {
-                self.watch.changed().await;
+                self.handle.changed(&mut self.watch, self.id).await;
             }
             let events = self.handle.history(&self.caller, self.id, self.after, CHUNK).await?;
             if !events.is_empty() {

@@ -118,6 +118,14 @@ impl Handle {
         }
     }
 
+    /// Whether this node is a member of a partition, as far as its log tells.
+    #[must_use]
+    pub fn is_member(&self, partition: PartitionId) -> bool {
+        let metrics = self.group(partition).raft.server_metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.membership_config.membership().get_node(&self.node()).is_some()
+    }
+
     /// Changes the members of a partition this node leads. When this answers, the change is committed.
     ///
     /// # Errors

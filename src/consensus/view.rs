@@ -37,7 +37,7 @@ pub struct LiveRow {
 }
 
 /// Which executions to list. All conditions have to hold.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ListQuery {
     /// Any of these; empty: all.
     pub statuses: Vec<Status>,
@@ -56,7 +56,7 @@ pub struct ListQuery {
 }
 
 /// A page of a list, newest first.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Page {
     /// What was found.
     pub items: Vec<Arc<Record>>,

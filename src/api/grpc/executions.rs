@@ -24,7 +24,7 @@ pub(super) struct Executions(pub(super) Front);
 
 impl Executions {
     async fn whole(&self, record: &Arc<Record>) -> Result<v1::Execution, Status> {
-        let spec = self.0.handle.spec_of(record).map_err(failed)?;
+        let spec = self.0.handle.spec_of(record).await.map_err(failed)?;
         Ok(convert::execution(record, &spec, true))
     }
 
@@ -89,7 +89,7 @@ impl ExecutionService for Executions {
         let page = self.0.handle.executions(&self.0.caller(), query).await.map_err(failed)?;
         let mut items = Vec::with_capacity(page.items.len());
         for record in &page.items {
-            let spec = self.0.handle.spec_of(record).map_err(failed)?;
+            let spec = self.0.handle.spec_of(record).await.map_err(failed)?;
             items.push(convert::execution(record, &spec, false));
         }
         let next_cursor = page.next.map(|id| Cursor::Execution(id.uuid()).to_string()).unwrap_or_default();

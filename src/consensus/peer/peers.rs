@@ -54,11 +54,14 @@ struct Inner {
     entropy: Arc<dyn Entropy>,
     known: Acquaintances,
     offices: Arc<Offices>,
-    places: Mutex<BTreeMap<(u64, Lane), Arc<tokio::sync::Mutex<Place>>>>,
+    places: Mutex<BTreeMap<(u64, Lane), SharedPlace>>,
     /// Where nodes listen that no membership names.
     book: RwLock<BTreeMap<u64, String>>,
     inline_io: bool,
 }
+
+/// Whoever needs the connection waits for the one who is making it.
+type SharedPlace = Arc<tokio::sync::Mutex<Place>>;
 
 /// A connection, or the last failure to make one.
 #[derive(Default)]

@@ -170,7 +170,7 @@ impl Machine {
         if let Some(spec) = self.specs.get(hash) {
             return Ok(Some(spec));
         }
-        match self.pinned(hash)? {
+        match self.spec_text(hash)? {
             Some(text) => self.specs.load(hash, &text).map(Some),
             None => Ok(None),
         }
@@ -178,10 +178,13 @@ impl Machine {
 
     /// Whether the text of a definition is here. A store that fails counts as no: pinning twice is harmless.
     pub fn is_pinned(&self, hash: SpecHash) -> bool {
-        self.specs.get(hash).is_some() || self.pinned(hash).is_ok_and(|text| text.is_some())
+        self.specs.get(hash).is_some() || self.spec_text(hash).is_ok_and(|text| text.is_some())
     }
 
-    fn pinned(&self, hash: SpecHash) -> Result<Option<Arc<str>>> {
+    /// The text of a pinned definition; `None` if it is not pinned here.
+    ///
+    /// Errors: the store fails.
+    pub fn spec_text(&self, hash: SpecHash) -> Result<Option<Arc<str>>> {
         let suffix = keys::pin(hash);
         let waiting = self.state().loose.get(&suffix).map(|value| value.cloned());
         let row = match waiting {
