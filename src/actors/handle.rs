@@ -9,9 +9,11 @@ use crate::consensus::{self, Leadership, ListQuery, Page, Record};
 use crate::engine::definition::{Finding, RunnerCatalogue, Spec};
 use crate::engine::model::{ExecutionId, Input, PartitionId, Recorded, Rejection, Version};
 use crate::engine::{self, Reason};
+use crate::storage::Space;
 use crate::world::World;
 
 use super::admission::Admission;
+use super::disk::{Disk, DiskRoom};
 use super::execution::Message;
 use super::partition::{self, Partition};
 use super::passing::{Answer, Ask};
@@ -39,6 +41,7 @@ pub(super) struct Inner {
     pub(super) world: World,
     pub(super) specs: Specs,
     pub(super) admission: Admission,
+    pub(super) disk: Disk,
     pub(super) others: Others,
     /// The node is stopping: it takes over no leadership any more.
     pub(super) leaving: AtomicBool,
@@ -78,6 +81,7 @@ impl Handle {
         if partition.directory.epoch().is_none() {
             return Err(partition.no_leader());
         }
+        self.inner.disk.admit_change()?;
         read::record(partition, &caller.tenant, id)?;
         let knock = async {
             for _ in 0..KNOCKS_MAX {
@@ -169,7 +173,26 @@ impl Handle {
                 until: None,
             });
         }
+        if !record.execution.status.is_finished() && partition.disk.is_full() {
+            reasons.push(Reason {
+                code: "disk_full",
+                step: None,
+                message: "the disk of its node is full; it goes on when there is room".to_owned(),
+                until: None,
+            });
+        }
         Ok(reasons)
+    }
+
+    /// Takes note of the room on the disk, which decides what is still done.
+    pub fn note_space(&self, space: Space) {
+        self.inner.disk.note(space);
+    }
+
+    /// How much room there is on the disk.
+    #[must_use]
+    pub fn disk_room(&self) -> DiskRoom {
+        self.inner.disk.room()
     }
 
     /// Where this node stands, the catalogue first.

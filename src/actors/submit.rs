@@ -74,6 +74,7 @@ impl Handle {
         if partition.directory.epoch().is_none() {
             return Err(partition.no_leader());
         }
+        self.inner.disk.admit_submission()?;
         let tenant = begin.caller.tenant.clone();
         if begin.again
             && let Ok(record) = read::record(partition, &tenant, begin.id)
