@@ -10,9 +10,11 @@ use crate::consensus::{self, Leadership, ListQuery, Page, Record};
 use crate::engine::definition::{Finding, RunnerCatalogue, Spec};
 use crate::engine::model::{ExecutionId, Input, PartitionId, Recorded, Version};
 use crate::engine::{self, Reason};
+use crate::storage::Space;
 use crate::world::World;
 
 use super::admission::Admission;
+use super::disk::{Disk, DiskRoom};
 use super::execution::Message;
 use super::partition::{self, Partition};
 use super::passing::{Answer, Ask};
@@ -43,6 +45,7 @@ pub(super) struct Inner {
     pub(super) world: World,
     pub(super) specs: Specs,
     pub(super) admission: Admission,
+    pub(super) disk: Disk,
     pub(super) others: Others,
     pub(super) table: Table,
     /// The node is stopping: it takes over no leadership any more.
@@ -83,6 +86,7 @@ impl Handle {
         if partition.directory.epoch().is_none() {
             return Err(partition.no_leader());
         }
+        self.inner.disk.admit_change()?;
         read::record(partition, &caller.tenant, id)?;
         let knock = async {
             for _ in 0..KNOCKS_MAX {
@@ -177,7 +181,26 @@ impl Handle {
                 until: None,
             });
         }
+        if !record.execution.status.is_finished() && partition.disk.is_full() {
+            reasons.push(Reason {
+                code: "disk_full",
+                step: None,
+                message: "the disk of its node is full; it goes on when there is room".to_owned(),
+                until: None,
+            });
+        }
         Ok(reasons)
+    }
+
+    /// Takes note of the room on the disk, which decides what is still done.
+    pub fn note_space(&self, space: Space) {
+        self.inner.disk.note(space);
+    }
+
+    /// How much room there is on the disk.
+    #[must_use]
+    pub fn disk_room(&self) -> DiskRoom {
+        self.inner.disk.room()
     }
 
     /// Where this node stands, the catalogue first.

@@ -22,6 +22,7 @@
 mod admission;
 mod cluster;
 mod directory;
+mod disk;
 mod execution;
 mod flight;
 mod handle;
@@ -42,6 +43,7 @@ mod workflows;
 
 pub use crate::consensus::Watch;
 pub use cluster::{ClusterView, NodeView, join};
+pub use disk::DiskRoom;
 pub use handle::Handle;
 pub use request::{Caller, Error, PartitionHealth, PutWorkflow, Submission, Submitted, What, WorkflowPage};
 pub use roster::Roster;

@@ -117,6 +117,7 @@ pub(crate) enum Failure {
     Elsewhere { partition: u16, leader: Option<u64> },
     Unavailable(String),
     NodeRefused(NodeConflict),
+    DiskScarce,
 }
 
 impl Ask {
@@ -147,6 +148,7 @@ impl From<Error> for Failure {
             Error::Overloaded { .. } => Self::Overloaded,
             Error::Elsewhere { partition, leader } => Self::Elsewhere { partition: partition.0, leader },
             Error::NodeRefused(conflict) => Self::NodeRefused(conflict),
+            Error::DiskScarce { .. } => Self::DiskScarce,
             Error::Definition(_)
             | Error::WorkflowNotFound { .. }
             | Error::VersionNotFound { .. }
@@ -169,6 +171,7 @@ impl From<Failure> for Error {
             }
             Failure::Unavailable(reason) => Self::Unavailable { reason },
             Failure::NodeRefused(conflict) => Self::NodeRefused(conflict),
+            Failure::DiskScarce => super::disk::scarce(),
         }
     }
 }

@@ -146,6 +146,12 @@ pub enum Error {
         /// Who leads it, if known.
         leader: Option<u64>,
     },
+    /// The disk is nearly full: running executions go on, new ones are refused. Nothing was done.
+    #[error("the disk of the node is nearly full: new executions are refused until there is room")]
+    DiskScarce {
+        /// When to try again.
+        retry_after_ms: u64,
+    },
     /// No leader, or it did not answer in time. Whether a change happened is unknown.
     #[error("unavailable: {reason}")]
     Unavailable {
@@ -169,6 +175,7 @@ impl Error {
             Self::StillHolds { .. } => "node_still_votes",
             Self::KeyReused => "idempotency_key_reused",
             Self::Overloaded { .. } => "overloaded",
+            Self::DiskScarce { .. } => "disk_scarce",
             Self::Elsewhere { .. } | Self::Unavailable { .. } => "unavailable",
         }
     }

@@ -130,6 +130,7 @@ impl Handle {
     }
 
     async fn change_here(&self, change: CatalogueChange) -> Result<Answer, Error> {
+        self.inner.disk.admit_change()?;
         Ok(Answer::Changed(self.inner.consensus.change(change).await?))
     }
 

@@ -14,6 +14,7 @@ use crate::world::World;
 
 use super::admission::Admission;
 use super::directory::Directory;
+use super::disk::Disk;
 use super::handle::{Handle, Inner};
 use super::partition::Partition;
 use super::reading::Table;
@@ -45,6 +46,7 @@ impl Tree {
         others: Option<Peers>,
         roster: Roster,
     ) -> Result<Self, Error> {
+        let disk = Disk::default();
         let partitions: Vec<_> = consensus
             .partitions()
             .into_iter()
@@ -55,6 +57,7 @@ impl Tree {
                     runners: runners.clone(),
                     world: world.clone(),
                     directory: Directory::default(),
+                    disk: disk.clone(),
                 })
             })
             .collect();
@@ -72,6 +75,7 @@ impl Tree {
             world,
             specs,
             admission,
+            disk,
             others,
             table: Table::default(),
             leaving: AtomicBool::new(false),

@@ -224,6 +224,10 @@ impl From<Error> for Problem {
                 let seconds = retry_after_ms.div_ceil(1_000).max(1);
                 Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail).after(seconds)
             }
+            Error::DiskScarce { retry_after_ms } => {
+                let seconds = retry_after_ms.div_ceil(1_000).max(1);
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, code, detail).after(seconds)
+            }
             Error::Elsewhere { .. } | Error::Unavailable { .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).after(1)
             }

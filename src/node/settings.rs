@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::storage::{LOG_CACHE_BYTES, STATE_CACHE_BYTES};
+
 /// Everything that can be set about a node. Unknown names are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -181,15 +183,15 @@ impl Default for RaftSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StorageSettings {
-    /// Mebibytes of cache of the log database.
+    /// Mebibytes of cache of the log database; the memory in use is up to twice as much.
     pub log_cache_mib: u64,
-    /// Mebibytes of cache of the state database.
+    /// Mebibytes of cache of the state database; the memory in use is up to twice as much.
     pub state_cache_mib: u64,
 }
 
 impl Default for StorageSettings {
     fn default() -> Self {
-        Self { log_cache_mib: 16, state_cache_mib: 32 }
+        Self { log_cache_mib: LOG_CACHE_BYTES >> 20, state_cache_mib: STATE_CACHE_BYTES >> 20 }
     }
 }
 
@@ -236,7 +238,7 @@ pub struct LogSettings {
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { level: "info,openraft=error".to_owned(), format: "text".to_owned() }
+        Self { level: "info,openraft=warn".to_owned(), format: "text".to_owned() }
     }
 }
 

@@ -12,11 +12,12 @@ use crate::consensus;
 use crate::consensus::peer::Peers;
 use crate::engine::model::TenantId;
 use crate::runners::{self, Registry};
-use crate::storage::{DataDir, Driver, Identity, Log, LogOptions};
+use crate::storage::{self, CacheBytes, DataDir, Driver, Identity, Log, LogOptions};
 
 use super::core::Parts;
 use super::error::Error;
 use super::settings::Settings;
+use super::space::ReadSpace;
 use super::world;
 
 /// Takes the public port. Without login it has to be on loopback.
@@ -32,6 +33,22 @@ pub(super) async fn bind(settings: &Settings) -> Result<TcpListener, Error> {
 
 pub(super) fn listen_error(settings: &Settings, source: std::io::Error) -> Error {
     Error::Listen { address: settings.api.listen.clone(), source }
+}
+
+/// Opens the data directory.
+pub(super) fn open_disk(settings: &Settings) -> Result<DataDir, Error> {
+    let storage = &settings.storage;
+    let caches = CacheBytes { log: storage.log_cache_mib << 20, state: storage.state_cache_mib << 20 };
+    Ok(DataDir::open(&settings.node.data_dir, caches)?)
+}
+
+/// Asks a directory for its room, as long as somebody else keeps it open.
+pub(super) fn space_of(disk: &Arc<DataDir>) -> ReadSpace {
+    let disk = Arc::downgrade(disk);
+    Arc::new(move || match disk.upgrade() {
+        Some(disk) => disk.space(),
+        None => Err(storage::Error::io("ask for the free space")(std::io::ErrorKind::NotFound.into())),
+    })
 }
 
 /// Opens the log and gathers what a core is made of.

@@ -18,12 +18,13 @@ use super::{Error, FileHardState, Result, SledStore};
 /// The layout this release writes.
 pub const FORMAT: u32 = 1;
 
-/// Memory for pages of the log, in bytes. The log is written at its end and read in order: a few leaves are
+/// Memory for pages of the log, in bytes, unless configured otherwise. The log is written at its end and read in order: a few leaves are
 /// enough, and consensus keeps the recent entries itself.
-pub const LOG_CACHE_BYTES: u64 = 16 * 1024 * 1024;
+pub const LOG_CACHE_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Memory for pages of the state, in bytes, unless configured otherwise.
-pub const STATE_CACHE_BYTES: u64 = 32 * 1024 * 1024;
+/// Memory for pages of the state, in bytes, unless configured otherwise. The kernel caches the file as well, and what
+/// is at work is in memory anyway.
+pub const STATE_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// An open data directory. The directory stays locked as long as this lives.
 #[derive(Debug)]
@@ -39,6 +40,21 @@ pub struct DataDir {
     _lock: File,
 }
 
+/// Memory for pages of the databases, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheBytes {
+    /// Of the log.
+    pub log: u64,
+    /// Of the state.
+    pub state: u64,
+}
+
+impl Default for CacheBytes {
+    fn default() -> Self {
+        Self { log: LOG_CACHE_BYTES, state: STATE_CACHE_BYTES }
+    }
+}
+
 /// How much room there is on the disk of a data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
@@ -51,11 +67,11 @@ pub struct Space {
 impl DataDir {
     pub(super) const HARD_STATE: &str = "hard-state";
 
-    /// Opens the directory at `path`, or makes one, with `state_cache_bytes` for pages of the state.
+    /// Opens the directory at `path`, or makes one, with so much memory for pages of its databases.
     ///
     /// Errors: `Locked` if another process works on it, `Newer` if a later release wrote it, `Corrupt` if a database is
     /// unreadable or the state has lost what was synced, `Open`.
-    pub fn open(path: &Path, state_cache_bytes: u64) -> Result<Self> {
+    pub fn open(path: &Path, caches: CacheBytes) -> Result<Self> {
         fs::create_dir_all(path).map_err(Error::open(path))?;
         let lock = lock(path)?;
         let hard_state = path.join(Self::HARD_STATE);
@@ -69,8 +85,8 @@ impl DataDir {
         };
         let hard_state = Arc::new(hard_state);
         claim_format(path)?;
-        let log = Arc::new(SledStore::open(&path.join("log"), LOG_CACHE_BYTES)?);
-        let state = Arc::new(SledStore::open_stamped(&path.join("state"), state_cache_bytes)?);
+        let log = Arc::new(SledStore::open(&path.join("log"), caches.log)?);
+        let state = Arc::new(SledStore::open_stamped(&path.join("state"), caches.state)?);
         Ok(Self { path: path.to_owned(), log, state, hard_state, _lock: lock })
     }
 

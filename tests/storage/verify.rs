@@ -4,13 +4,13 @@ use std::path::Path;
 
 use everstep::storage::codec::{self, Kind};
 use everstep::storage::{
-    DataDir, Error, Log, STATE_CACHE_BYTES, Store, VerifyReport, WriteBatch, verify, verify_with,
+    CacheBytes, DataDir, Error, Log, Store, VerifyReport, WriteBatch, verify, verify_with,
 };
 
 use crate::support::{options, plain, wait};
 
 fn filled(path: &Path, change: impl FnOnce(&DataDir)) {
-    let dir = DataDir::open(path, STATE_CACHE_BYTES).unwrap();
+    let dir = DataDir::open(path, CacheBytes::default()).unwrap();
     let (log, _) = Log::open(options(dir.log.clone(), dir.hard_state.clone())).unwrap();
     wait(|done| log.append(1, (1..=50).map(plain).collect(), done)).unwrap();
     wait(|done| log.purge_through(1, 10, Vec::new(), done)).unwrap();
@@ -87,7 +87,7 @@ fn a_damaged_hard_state_is_told() {
 fn a_directory_in_use_and_one_that_is_none_are_refused() {
     let home = tempfile::tempdir().unwrap();
     assert!(matches!(verify(home.path()), Err(Error::Open { .. })));
-    let dir = DataDir::open(home.path(), STATE_CACHE_BYTES).unwrap();
+    let dir = DataDir::open(home.path(), CacheBytes::default()).unwrap();
     assert!(matches!(verify(home.path()), Err(Error::Locked { .. })));
     drop(dir);
 }

@@ -55,6 +55,7 @@ const WRITES: &[(u16, &str)] = &[
     (412, "The version named by `If-Match` is not the latest."),
     (413, "The body is too large."),
     (415, "The body is of a type that is not taken."),
+    (507, "The disk is nearly full; nothing was done. `Retry-After` says when to try again."),
     (422, "The body is well-formed and says something unlawful; `errors` and `pointer` say what and where."),
 ];
 

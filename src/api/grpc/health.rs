@@ -20,7 +20,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 pub(super) struct Health(pub(super) Front);
 
 fn serving(front: &Front) -> HealthCheckResponse {
-    let ready = ready(&front.handle.health());
+    let ready = ready(front, &front.handle.health());
     let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
     HealthCheckResponse { status: status.into() }
 }

@@ -93,7 +93,7 @@ fn code(problem: &Problem) -> Code {
         (StatusCode::CONFLICT, _) => Code::FailedPrecondition,
         (StatusCode::NOT_FOUND, _) => Code::NotFound,
         (StatusCode::PRECONDITION_FAILED, _) => Code::Aborted,
-        (StatusCode::TOO_MANY_REQUESTS, _) => Code::ResourceExhausted,
+        (StatusCode::TOO_MANY_REQUESTS | StatusCode::INSUFFICIENT_STORAGE, _) => Code::ResourceExhausted,
         (StatusCode::SERVICE_UNAVAILABLE, _) => Code::Unavailable,
         (status, _) if status.is_server_error() => Code::Internal,
         _ => Code::InvalidArgument,

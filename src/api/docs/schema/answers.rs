@@ -420,9 +420,11 @@ pub(in crate::api) struct Health {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct NodeHealth {
-    /// `ok` or `starting`.
+    /// `ok`, `starting` or `disk_full`.
     status: String,
     version: String,
+    /// `ample`; `scarce`: new executions are refused; `full`: nothing changes until there is room.
+    disk: String,
     partitions: Vec<Partition>,
 }
 
