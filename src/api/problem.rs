@@ -112,6 +112,12 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     }
 
+    /// There are as many connections as there may be.
+    pub(super) fn connections(max: usize) -> Self {
+        let detail = format!("this node has {max} connections open, which is its limit; come back later");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_connections", detail).after(1)
+    }
+
     /// Moves every place it names below `prefix`, for a document that came inside another.
     pub(super) fn below(mut self, prefix: &str) -> Self {
         self.pointer = self.pointer.take().map(|pointer| format!("{prefix}{pointer}"));
