@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::failure::Failure;
+use crate::engine::model::OversizedInteger;
 
 /// A definition or an input may be 4 MiB; a file beyond this is a mistake.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -34,16 +35,29 @@ pub(super) fn read_input(argument: Option<&str>) -> Result<Option<Value>, Failur
     let Some(argument) = argument else { return Ok(None) };
     let Some(path) = argument.strip_prefix('@') else {
         return match serde_json::from_str(argument) {
-            Ok(value) => Ok(Some(value)),
+            Ok(value) => whole(argument, "--input").map(|()| Some(value)),
             Err(error) => Err(Failure::usage("input", format!("--input is not JSON: {error}"))
                 .with_hint("write it as '{\"name\": \"value\"}', or @FILE")),
         };
     };
     let (text, name) = read_text(path)?;
+    // JSON is read as JSON, so that a mistake in it has its line and its column.
+    if text.trim_start().starts_with(['{', '[']) && path.ends_with(".json") {
+        let value = serde_json::from_str(&text)
+            .map_err(|error| Failure::usage("input", format!("{name} is not JSON: {error}")))?;
+        return whole(&text, &name).map(|()| Some(value));
+    }
     match serde_saphyr::from_str(&text) {
-        Ok(value) => Ok(Some(value)),
+        Ok(value) => whole(&text, &name).map(|()| Some(value)),
         Err(error) => Err(Failure::usage("input", format!("{name} is neither JSON nor YAML: {error}"))),
     }
+}
+
+/// Refuses an integer that would lose digits on its way.
+fn whole(text: &str, name: &str) -> Result<(), Failure> {
+    let Some(OversizedInteger { digits, line, column }) = OversizedInteger::find(text) else { return Ok(()) };
+    let message = format!("{name}:{line}:{column}: the integer {digits:.40} does not fit 64 bits");
+    Err(Failure::usage("input", message).with_hint("write it as a string"))
 }
 
 /// `name=value`.
@@ -128,6 +142,8 @@ mod tests {
         assert_eq!(read_input(None).unwrap(), None);
         assert_eq!(read_input(Some("{\"a\":1}")).unwrap(), Some(serde_json::json!({"a": 1})));
         assert!(read_input(Some("{a")).is_err());
+        assert!(read_input(Some("[18446744073709551615]")).is_ok());
+        assert!(read_input(Some("[18446744073709551616]")).is_err());
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("input.yaml");
         std::fs::write(&file, "a: [1, two]\n").unwrap();
