@@ -1,9 +1,10 @@
 //! Integers that JSON can write and 64 bits cannot hold.
 //!
 //! A parser reads them as doubles, so that `18446744073709551617` comes back as
-//! `18446744073709552000`. Whoever takes a document from outside refuses it instead of changing it.
+//! `18446744073709552000`. Those that a double holds exactly, as programs write them that know of nothing
+//! but doubles, keep their value and pass. Whoever takes a document from outside refuses it instead of changing it.
 
-/// An integer that neither an `i64` nor a `u64` holds, and where it stands in its text.
+/// An integer that neither an `i64`, a `u64` nor a double holds, and where it stands in its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OversizedInteger<'t> {
     /// As it is written.
@@ -41,7 +42,7 @@ impl<'t> OversizedInteger<'t> {
         None
     }
 
-    /// Whether a number of JSON keeps its value: it is no integer, or it has 64 bits.
+    /// Whether a number of JSON keeps its value: it is no integer, it has 64 bits, or a double is exactly it.
     #[must_use]
     pub fn fits(number: &str) -> bool {
         /// So many digits always fit.
@@ -51,6 +52,7 @@ impl<'t> OversizedInteger<'t> {
             || !digits.bytes().all(|b| b.is_ascii_digit())
             || number.parse::<u64>().is_ok()
             || number.parse::<i64>().is_ok()
+            || number.parse::<f64>().is_ok_and(|it| it.is_finite() && format!("{it:.0}") == number)
     }
 
     fn at(json: &str, at: usize, digits: &'t str) -> Self {
@@ -78,9 +80,9 @@ mod tests {
         for json in [
             "18446744073709551615",
             "-9223372036854775808",
+            "[18446744073709551616, 100000000000000000000, -22396856897385361218799056977920]",
             "[1, 2.5, 1e300, -0, 123456789012345678901234567890.5]",
             r#"{"18446744073709551616": "18446744073709551616", "a\"": "\\", "b": 7}"#,
-            "000000000000000000000000000001",
             "nonsense",
             "",
         ] {
@@ -90,9 +92,9 @@ mod tests {
 
     #[test]
     fn an_integer_beyond_them_is_found_with_its_place() {
-        let json = "{\"ä\": \"\\\"\",\n \"b\": [1, 18446744073709551616]}";
+        let json = "{\"ä\": \"\\\"\",\n \"b\": [1, 18446744073709551617]}";
         let found = OversizedInteger::find(json).unwrap();
-        assert_eq!((found.digits, found.line, found.column), ("18446744073709551616", 2, 11));
+        assert_eq!((found.digits, found.line, found.column), ("18446744073709551617", 2, 11));
         assert_eq!(digits("-9223372036854775809"), Some("-9223372036854775809"));
         assert_eq!(digits("[\"x\",99999999999999999999,1]"), Some("99999999999999999999"));
     }

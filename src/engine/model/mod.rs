@@ -31,6 +31,6 @@ pub use ids::{
 pub use input::{Create, Input, Moment, RetryFrom};
 pub use integer::OversizedInteger;
 pub use payload::Payload;
-pub use rejection::Rejection;
+pub use rejection::{InputMistake, Rejection};
 pub use status::{Action, DefinitionStatus, Status, StepStatus};
 pub use time::{Millis, Timestamp};
