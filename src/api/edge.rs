@@ -143,8 +143,8 @@ fn name_failure(headers: &mut HeaderMap) {
         // "decoded message length too large"
         Some(b"11") => "body_too_large",
         Some(b"12") => "unsupported",
-        // "failed to decode Protobuf message", for which the library blames the server.
-        Some(b"13") if message.starts_with(b"failed to decode") => {
+        // "failed to decode Protobuf message", encoded, for which the library blames the server.
+        Some(b"13") if message.starts_with(b"failed%20to%20decode") => {
             headers.insert("grpc-status", HeaderValue::from_static("3"));
             "invalid_message"
         }

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::actors::Error;
 use crate::engine::definition::Finding;
-use crate::engine::model::Rejection;
+use crate::engine::model::{InputMistake, Rejection};
 
 use super::shape::Object;
 
@@ -203,8 +203,8 @@ impl From<Rejection> for Problem {
             Rejection::InvalidInput { .. } | Rejection::Limit { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         };
         let problem = Self::new(status, rejection.code(), rejection.to_string());
-        match &rejection {
-            Rejection::InvalidInput { pointer, .. } => problem.at(format!("/input{pointer}")),
+        match rejection {
+            Rejection::InvalidInput { mistakes } => invalid_input(problem, mistakes),
             _ => problem,
         }
     }
@@ -235,6 +235,21 @@ impl From<Error> for Problem {
             }
         }
     }
+}
+
+/// An input that does not match its schema. The first mistake also stands at the top.
+fn invalid_input(mut problem: Problem, mistakes: Vec<InputMistake>) -> Problem {
+    let finding = |InputMistake { pointer, message }| Finding {
+        pointer: format!("/input{pointer}"),
+        code: "invalid_input",
+        message,
+        hint: None,
+        line: None,
+        column: None,
+    };
+    problem.errors = mistakes.into_iter().map(finding).collect();
+    problem.pointer = problem.errors.first().map(|finding| finding.pointer.clone());
+    problem
 }
 
 /// A definition that did not pass its check. The first finding also stands at the top, for those who

@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(read_input(Some("{\"a\":1}")).unwrap(), Some(serde_json::json!({"a": 1})));
         assert!(read_input(Some("{a")).is_err());
         assert!(read_input(Some("[18446744073709551615]")).is_ok());
-        assert!(read_input(Some("[18446744073709551616]")).is_err());
+        assert!(read_input(Some("[18446744073709551617]")).is_err());
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("input.yaml");
         std::fs::write(&file, "a: [1, two]\n").unwrap();

@@ -214,9 +214,9 @@ mod tests {
     #[test]
     fn an_integer_that_would_lose_digits_is_refused() {
         assert_eq!(json(b"[18446744073709551615]").unwrap().to_string(), "[18446744073709551615]");
-        let problem = json(b"{\"id\": 18446744073709551616}").unwrap_err();
+        let problem = json(b"{\"id\": 18446744073709551617}").unwrap_err();
         assert_eq!(problem.code, "integer_too_large");
-        assert!(problem.detail.contains("18446744073709551616 at line 1 column 8"), "{}", problem.detail);
+        assert!(problem.detail.contains("18446744073709551617 at line 1 column 8"), "{}", problem.detail);
     }
 
     #[test]
