@@ -48,7 +48,9 @@ pub(super) fn read_input(argument: Option<&str>) -> Result<Option<Value>, Failur
         return whole(&text, &name).map(|()| Some(value));
     }
     match serde_saphyr::from_str(&text) {
-        Ok(value) => whole(&text, &name).map(|()| Some(value)),
+        // Digits in the text may be part of a string; only a number can have lost some.
+        Ok(value) if is_rounded(&value) => whole(&text, &name).map(|()| Some(value)),
+        Ok(value) => Ok(Some(value)),
         Err(error) => Err(Failure::usage("input", format!("{name} is neither JSON nor YAML: {error}"))),
     }
 }
@@ -58,6 +60,16 @@ fn whole(text: &str, name: &str) -> Result<(), Failure> {
     let Some(OversizedInteger { digits, line, column }) = OversizedInteger::find(text) else { return Ok(()) };
     let message = format!("{name}:{line}:{column}: the integer {digits:.40} does not fit 64 bits");
     Err(Failure::usage("input", message).with_hint("write it as a string"))
+}
+
+/// Whether there is a number in it that may have been an integer beyond 64 bits.
+fn is_rounded(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.is_f64() && number.as_f64().is_some_and(|it| it.abs() >= 9e18),
+        Value::Array(items) => items.iter().any(is_rounded),
+        Value::Object(fields) => fields.values().any(is_rounded),
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
+    }
 }
 
 /// `name=value`.
@@ -146,8 +158,12 @@ mod tests {
         assert!(read_input(Some("[18446744073709551617]")).is_err());
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("input.yaml");
-        std::fs::write(&file, "a: [1, two]\n").unwrap();
         let argument = format!("@{}", file.display());
+        std::fs::write(&file, "a: 18446744073709551617\n").unwrap();
+        assert!(read_input(Some(&argument)).is_err());
+        std::fs::write(&file, "a: call 18446744073709551617 now\n").unwrap();
+        assert!(read_input(Some(&argument)).is_ok());
+        std::fs::write(&file, "a: [1, two]\n").unwrap();
         assert_eq!(read_input(Some(&argument)).unwrap(), Some(serde_json::json!({"a": [1, "two"]})));
     }
 }

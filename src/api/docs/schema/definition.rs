@@ -31,9 +31,9 @@ pub(in crate::api) struct Definition {
     #[serde(default)]
     #[schema(required = false, schema_with = super::labels)]
     labels: Option<BTreeMap<String, String>>,
-    /// JSON Schema of the input.
+    /// JSON Schema of the input, an object or a boolean.
     #[serde(default)]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<Value>)]
     input: Option<Value>,
     /// How long an execution may take: `500ms`, `10s`, `5m`, `2h`, `3d`, or a number of seconds.
     #[serde(default)]
