@@ -26,7 +26,7 @@ pub const FORMAT: u32 = 1;
 /// Of every directory: its owner alone.
 const DIR_MODE: u32 = 0o700;
 /// Of every file: its owner alone.
-const FILE_MODE: u32 = 0o600;
+pub(super) const FILE_MODE: u32 = 0o600;
 
 /// Memory for pages of the log, in bytes. The log is written at its end and read in order: a few leaves are
 /// enough, and consensus keeps the recent entries itself.
@@ -152,8 +152,11 @@ fn close_to_others(path: &Path) -> io::Result<()> {
         }
         fs::set_permissions(at, Permissions::from_mode(mode))
     };
-    for file in ["format", "lock", DataDir::HARD_STATE] {
-        close(&path.join(file))?;
+    for file in ["format", "lock", DataDir::HARD_STATE, super::identity::NAME] {
+        match close(&path.join(file)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            closed => closed?,
+        }
     }
     for part in DataDir::DATABASES {
         let part = path.join(part);

@@ -64,7 +64,7 @@ pub enum Rejection {
 }
 
 /// One thing that is wrong with an input.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputMistake {
     /// JSON pointer into the input.
     pub pointer: String,
