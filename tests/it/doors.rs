@@ -68,7 +68,7 @@ async fn a_state_without_its_log_is_storage_lost() {
     // As a node finds it that has saved nothing yet.
     std::fs::write(data.join("hard-state"), vec![0; 3 * 64 * 1024]).unwrap();
     let listen = Some("127.0.0.1:0".to_owned());
-    let overrides = Overrides { listen, data_dir: Some(data), insecure: false };
+    let overrides = Overrides { listen, data_dir: Some(data), ..Overrides::default() };
     let started = Node::start(Settings::dev(std::iter::empty(), overrides).unwrap()).await;
     let error = started.err().expect("a node without its log does not start");
     assert_eq!(error.code(), "storage_lost", "{error}");
