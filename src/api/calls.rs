@@ -11,6 +11,7 @@ use crate::engine::definition::Spec;
 use crate::engine::model::{ExecutionId, Recorded, Rejection, Version};
 
 use super::ask::Cursor;
+use super::problem::Problem;
 use super::shape::{Log, payload_bytes};
 
 /// Events read at once. A history may have large payloads; so few of them fit in memory.
@@ -117,6 +118,16 @@ pub(super) fn versions_page(
     let items: Vec<&WorkflowVersion> = workflow.versions.iter().rev().filter(older).take(limit).collect();
     let next = items.last().filter(|last| last.version > 1).map(|last| Cursor::Version(last.version));
     (items, next)
+}
+
+/// Whether a reader can have read as far as it says. Errors: a problem that names the parameter.
+pub(super) fn check_after(name: &str, record: &Record, after: Version) -> Result<(), Problem> {
+    let version = record.execution.version;
+    if after > version {
+        let detail = format!("this execution has {version} events, and none of the id {after}");
+        return Err(Problem::parameter(name, detail));
+    }
+    Ok(())
 }
 
 /// Follows the history of an execution to its end.

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::actors::Error;
 use crate::engine::definition::Finding;
-use crate::engine::model::Rejection;
+use crate::engine::model::{InputMistake, Rejection};
 
 use super::shape::Object;
 
@@ -112,6 +112,12 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     }
 
+    /// There are as many connections as there may be.
+    pub(super) fn connections(max: usize) -> Self {
+        let detail = format!("this node has {max} connections open, which is its limit; come back later");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_connections", detail).after(1)
+    }
+
     /// Moves every place it names below `prefix`, for a document that came inside another.
     pub(super) fn below(mut self, prefix: &str) -> Self {
         self.pointer = self.pointer.take().map(|pointer| format!("{prefix}{pointer}"));
@@ -197,8 +203,8 @@ impl From<Rejection> for Problem {
             Rejection::InvalidInput { .. } | Rejection::Limit { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         };
         let problem = Self::new(status, rejection.code(), rejection.to_string());
-        match &rejection {
-            Rejection::InvalidInput { pointer, .. } => problem.at(format!("/input{pointer}")),
+        match rejection {
+            Rejection::InvalidInput { mistakes } => invalid_input(problem, mistakes),
             _ => problem,
         }
     }
@@ -233,6 +239,21 @@ impl From<Error> for Problem {
             }
         }
     }
+}
+
+/// An input that does not match its schema. The first mistake also stands at the top.
+fn invalid_input(mut problem: Problem, mistakes: Vec<InputMistake>) -> Problem {
+    let finding = |InputMistake { pointer, message }| Finding {
+        pointer: format!("/input{pointer}"),
+        code: "invalid_input",
+        message,
+        hint: None,
+        line: None,
+        column: None,
+    };
+    problem.errors = mistakes.into_iter().map(finding).collect();
+    problem.pointer = problem.errors.first().map(|finding| finding.pointer.clone());
+    problem
 }
 
 /// A definition that did not pass its check. The first finding also stands at the top, for those who

@@ -47,6 +47,7 @@ impl Core {
     pub async fn start(parts: Parts) -> Result<Self, Error> {
         let (log, recovered) = parts.log;
         let machines = open_machines(parts.consensus.partitions, &parts.state)?;
+        check_reach(&machines, &recovered)?;
         let peers = parts.peers;
         let transport = peers.clone().map_or_else(Nowhere::transport, |peers| Arc::new(peers));
         let consensus =
@@ -93,6 +94,21 @@ impl Core {
         self.tree.stop().await;
         Ok(self.consensus.shutdown().await?)
     }
+}
+
+/// The state is written behind the log, so a state without any log has lost what was acknowledged. The hard
+/// state would say so too, unless that is gone with the log. One that has a vote may lag: a snapshot is newer
+/// than the log until that is purged up to it.
+fn check_reach(machines: &[Arc<Machine>], recovered: &Recovered) -> Result<(), Error> {
+    for (partition, machine) in (0..).zip(machines) {
+        let bounds = recovered.groups.get(&partition);
+        let known =
+            bounds.is_some_and(|it| it.vote.is_some() || it.last.is_some() || it.purged_index.is_some());
+        if !known && machine.durable() > 0 {
+            return Err(Error::LogGone { partition, state: machine.durable() });
+        }
+    }
+    Ok(())
 }
 
 /// The state of the catalogue and of every data partition, in order.

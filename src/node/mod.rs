@@ -134,5 +134,5 @@ impl Node {
 /// # Errors
 /// What keeps the directory from being read at all.
 pub fn verify(dir: &std::path::Path) -> Result<storage::VerifyReport, Error> {
-    Ok(storage::verify(dir)?)
+    Ok(storage::verify(dir, &std::env::temp_dir())?)
 }

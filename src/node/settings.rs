@@ -5,7 +5,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::model::limits::NAME_BYTES_MAX;
 use crate::storage::{LOG_CACHE_BYTES, STATE_CACHE_BYTES};
+
+/// Mebibytes of a cache: a tebibyte, which no machine has to spare; more is a mistake in the unit.
+const CACHE_MIB_MAX: u64 = 1 << 20;
+/// Connections at the same time: beyond the descriptors that a process can have.
+const CONNECTIONS_MAX: usize = 1_000_000;
 
 /// Everything that can be set about a node. Unknown names are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -70,6 +76,32 @@ impl Default for ApiSettings {
             cors_origins: Vec::new(),
             connections_max: 16_384,
             insecure: false,
+        }
+    }
+}
+
+impl ApiSettings {
+    fn check(&self) -> Result<(), SettingsError> {
+        let wrong = |name, value: String, message| Err(SettingsError::Range { name, value, message });
+        let port = self.listen.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
+        if port.is_none_or(|port| port.parse::<u16>().is_err()) {
+            return wrong("api.listen", self.listen.clone(), "an address and a port, such as 127.0.0.1:8000");
+        }
+        if !(1..=CONNECTIONS_MAX).contains(&self.connections_max) {
+            return wrong("api.connections_max", self.connections_max.to_string(), "1 to 1000000");
+        }
+        if self.anonymous_user.len() > NAME_BYTES_MAX {
+            return wrong("api.anonymous_user", self.anonymous_user.clone(), "a name of at most 256 bytes");
+        }
+        let origin = |text: &&String| {
+            let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+            host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', ' ']))
+        };
+        match self.cors_origins.iter().find(|text| !origin(text)) {
+            Some(text) => {
+                wrong("api.cors_origins", text.clone(), "origins such as https://ui.example, without a path")
+            }
+            None => Ok(()),
         }
     }
 }
@@ -262,7 +294,7 @@ pub enum SettingsError {
     #[error("settings: {0}")]
     Invalid(#[from] config::ConfigError),
     /// A value is out of its range.
-    #[error("settings: {name} = {value}: {message}")]
+    #[error("settings: {name} = {value:?} does not do: {message}; set it in the file, by the variable {}, or by a flag if there is one", variable(.name))]
     Range {
         /// Which setting.
         name: &'static str,
@@ -271,6 +303,11 @@ pub enum SettingsError {
         /// What it may be.
         message: &'static str,
     },
+}
+
+/// The variable that sets a setting.
+fn variable(name: &str) -> String {
+    format!("EVERSTEP_{}", name.replace('.', "__").to_uppercase())
 }
 
 impl Settings {
@@ -350,7 +387,7 @@ impl Settings {
         if !(1..=32).contains(&raft.partitions) {
             return Err(range("raft.partitions", raft.partitions.into(), "1 to 32"));
         }
-        if raft.heartbeat_ms == 0 || raft.heartbeat_ms * 2 > raft.election_min_ms {
+        if raft.heartbeat_ms == 0 || raft.heartbeat_ms > raft.election_min_ms / 2 {
             return Err(range(
                 "raft.heartbeat_ms",
                 raft.heartbeat_ms,
@@ -360,9 +397,22 @@ impl Settings {
         if raft.election_min_ms >= raft.election_max_ms {
             return Err(range("raft.election_min_ms", raft.election_min_ms, "below election_max_ms"));
         }
+        for (name, mib) in [
+            ("storage.log_cache_mib", self.storage.log_cache_mib),
+            ("storage.state_cache_mib", self.storage.state_cache_mib),
+        ] {
+            if !(1..=CACHE_MIB_MAX).contains(&mib) {
+                return Err(range(name, mib, "1 to 1048576 mebibytes"));
+            }
+        }
+        self.api.check()?;
+        let text =
+            |name, value: &str, message| SettingsError::Range { name, value: value.to_owned(), message };
         if !matches!(self.log.format.as_str(), "text" | "json") {
-            let value = self.log.format.clone();
-            return Err(SettingsError::Range { name: "log.format", value, message: "text or json" });
+            return Err(text("log.format", &self.log.format, "text or json"));
+        }
+        if !super::observe::is_filter(&self.log.level) {
+            return Err(text("log.level", &self.log.level, "a filter such as info or everstep=debug,warn"));
         }
         Ok(())
     }
@@ -378,7 +428,7 @@ impl Settings {
 mod tests {
     use super::*;
 
-    fn variables(pairs: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
+    fn variables(pairs: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> + use<> {
         pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Vec<_>>().into_iter()
     }
 
@@ -411,5 +461,33 @@ mod tests {
         let range =
             Settings::load(None, variables(&[("EVERSTEP_RAFT__PARTITIONS", "0")]), Overrides::default());
         assert!(range.unwrap_err().to_string().contains("raft.partitions"));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_its_name_and_how_to_mend_it() {
+        for (name, value) in [
+            ("EVERSTEP_API__LISTEN", "8000"),
+            ("EVERSTEP_API__LISTEN", "127.0.0.1"),
+            ("EVERSTEP_API__LISTEN", "localhost:http"),
+            ("EVERSTEP_API__LISTEN", ":8000"),
+            ("EVERSTEP_API__LISTEN", "127.0.0.1:65536"),
+            ("EVERSTEP_API__CONNECTIONS_MAX", "0"),
+            ("EVERSTEP_API__CORS_ORIGINS", "https://a.example,b.example"),
+            ("EVERSTEP_API__ANONYMOUS_USER", &"x".repeat(257)),
+            ("EVERSTEP_STORAGE__STATE_CACHE_MIB", "0"),
+            ("EVERSTEP_STORAGE__LOG_CACHE_MIB", "99999999999"),
+            ("EVERSTEP_RAFT__HEARTBEAT_MS", "9223372036854775807"),
+            ("EVERSTEP_LOG__FORMAT", "xml"),
+            ("EVERSTEP_LOG__LEVEL", "everstep=loud"),
+        ] {
+            let refused = Settings::load(None, variables(&[(name, value)]), Overrides::default());
+            let text = refused.expect_err(name).to_string();
+            let setting = name.trim_start_matches("EVERSTEP_").replace("__", ".").to_lowercase();
+            assert!(text.contains(&setting) && text.contains(name), "{value}: {text}");
+        }
+        for listen in ["[::1]:0", "localhost:8000", "0.0.0.0:1"] {
+            let env = variables(&[("EVERSTEP_API__LISTEN", listen)]);
+            assert!(Settings::load(None, env, Overrides::default()).is_ok(), "{listen}");
+        }
     }
 }

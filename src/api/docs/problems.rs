@@ -28,7 +28,7 @@ pub(in crate::api) struct ProblemDocument {
     /// Which query parameter or header.
     #[schema(required = false)]
     parameter: Option<String>,
-    /// All findings of a definition's check.
+    /// All findings of a definition's check, or all mistakes of an input.
     #[schema(required = false)]
     errors: Option<Vec<super::schema::Finding>>,
     /// Names this request in the server's log.

@@ -169,7 +169,8 @@ impl ExecutionService for Executions {
         let request = request.into_inner();
         let id = read::execution_id(&request.id)?;
         let (handle, caller) = (&self.0.handle, self.0.caller());
-        let (_, spec) = calls::with_spec(handle, &caller, id).await.map_err(failed)?;
+        let (record, spec) = calls::with_spec(handle, &caller, id).await.map_err(failed)?;
+        calls::check_after("after_version", &record, request.after_version)?;
         let follow = Follow::new(handle.clone(), caller, id, request.after_version);
         let batches = stream::unfold(Some(follow), move |follow| {
             let spec = Arc::clone(&spec);

@@ -75,7 +75,7 @@ pub(in crate::api) struct Execution {
     /// Null until the execution has finished.
     #[schema(required)]
     pub(in crate::api) result: Option<ExecutionResult>,
-    /// Why it failed.
+    /// Why it failed, or who cancelled it and why.
     #[schema(required)]
     error: Option<Fault>,
     /// 0 low to 9 high.
@@ -112,7 +112,7 @@ pub(in crate::api) struct ExecutionLine {
     workflow_name: String,
     status: ExecutionStatus,
     labels: BTreeMap<String, String>,
-    /// Why it failed.
+    /// Why it failed, or who cancelled it and why.
     #[schema(required)]
     error: Option<Fault>,
     /// 0 low to 9 high.

@@ -19,17 +19,19 @@ pub(in crate::api) use params::{
 };
 pub(in crate::api) use requests::{EmptyBody, ReasonBody, RetryBody, Submission, WorkflowSubmission};
 
-use utoipa::openapi::schema::AdditionalProperties;
+use utoipa::openapi::schema::{AdditionalProperties, SchemaType};
 use utoipa::openapi::{Array, ArrayBuilder, Object, ObjectBuilder, Type};
 
 use crate::engine::model::limits::{LABEL_BYTES_MAX, LABELS_MAX};
 
 /// Labels as a caller gives them.
 fn labels() -> Object {
-    let value = ObjectBuilder::new().schema_type(Type::String).max_length(Some(LABEL_BYTES_MAX));
+    let kinds = SchemaType::from_iter([Type::String, Type::Number, Type::Boolean]);
+    let value = ObjectBuilder::new().schema_type(kinds).max_length(Some(LABEL_BYTES_MAX));
     ObjectBuilder::new()
-        .schema_type(Type::Object)
+        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
         .description(Some("Added to the definition's labels."))
+        .property_names(Some(ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).build()))
         .additional_properties(Some(AdditionalProperties::RefOr(value.build().into())))
         .max_properties(Some(LABELS_MAX))
         .build()
