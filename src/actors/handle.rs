@@ -172,6 +172,12 @@ impl Handle {
         Ok(reasons)
     }
 
+    /// The id of this node.
+    #[must_use]
+    pub fn node(&self) -> u64 {
+        self.inner.consensus.node()
+    }
+
     /// Where this node stands, the catalogue first.
     #[must_use]
     pub fn health(&self) -> Vec<PartitionHealth> {
