@@ -203,6 +203,12 @@ impl Handle {
         self.inner.disk.room()
     }
 
+    /// The id of this node.
+    #[must_use]
+    pub fn node(&self) -> u64 {
+        self.inner.consensus.node()
+    }
+
     /// Where this node stands, the catalogue first.
     #[must_use]
     pub fn health(&self) -> Vec<PartitionHealth> {

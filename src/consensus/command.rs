@@ -169,6 +169,12 @@ pub enum NodeConflict {
         /// Which.
         id: u64,
     },
+    /// The id is kept for a node that has not come yet.
+    #[error("node {id} has not come yet; its id can be removed, and nothing else")]
+    NotCome {
+        /// Which.
+        id: u64,
+    },
 }
 
 /// What applying an entry answers to its proposer.

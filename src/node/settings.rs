@@ -285,6 +285,10 @@ pub struct Overrides {
     pub insecure: bool,
     /// `--join`.
     pub join: Option<String>,
+    /// `--node`.
+    pub node: Option<u64>,
+    /// `--peer`.
+    pub peer: Option<String>,
 }
 
 /// A setting that cannot be.
@@ -371,6 +375,12 @@ impl Settings {
         if let Some(join) = overrides.join {
             settings.cluster.join = join;
             settings.cluster.members.clear();
+        }
+        if let Some(node) = overrides.node {
+            settings.cluster.node = node;
+        }
+        if let Some(peer) = overrides.peer {
+            settings.cluster.listen = peer;
         }
         if let Some(data_dir) = overrides.data_dir {
             settings.node.data_dir = data_dir;

@@ -38,6 +38,9 @@ pub(in crate::api) struct ProblemDocument {
 /// What a request that changes nothing may be refused with.
 pub(in crate::api) struct Reads;
 
+/// What a request that changes something and has no body may be refused with.
+pub(in crate::api) struct Changes;
+
 /// What a request with a body may be refused with.
 pub(in crate::api) struct Writes;
 
@@ -62,6 +65,12 @@ const WRITES: &[(u16, &str)] = &[
 impl IntoResponses for Reads {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         all(READS.iter())
+    }
+}
+
+impl IntoResponses for Changes {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        all(READS.iter().chain(WRITES.iter().filter(|(status, _)| *status == 409)))
     }
 }
 

@@ -12,7 +12,8 @@ use crate::api::front::Front;
 use crate::api::http::ready;
 
 /// The services of this port; the empty name is the node as a whole.
-const SERVICES: [&str; 3] = ["", "everstep.v1.WorkflowService", "everstep.v1.ExecutionService"];
+const SERVICES: [&str; 4] =
+    ["", "everstep.v1.WorkflowService", "everstep.v1.ExecutionService", "everstep.v1.ClusterService"];
 /// How often a watcher's answer is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 

@@ -92,11 +92,16 @@ fn node_health(front: &Front, partitions: &[PartitionHealth]) -> Vec<u8> {
     let mut object = Object::new(&mut out);
     object.text("status", status);
     object.text("version", front.settings.version);
+    object.number("node", front.handle.node());
     object.text("disk", room.as_str());
     object.list("partitions", partitions, |out, partition| {
         let mut object = Object::new(out);
         object.number("partition", u64::from(partition.partition));
         object.truth("leading", partition.leading);
+        match partition.leader {
+            Some(leader) => object.number("leader", leader),
+            None => object.null("leader"),
+        }
         object.number("active", partition.active as u64);
         object.number("parked", partition.parked as u64);
         object.end();

@@ -115,6 +115,9 @@ impl Fold<'_> {
         if node.membership == Membership::Removed && membership != Membership::Removed {
             return Err(NodeConflict::Removed { id });
         }
+        if node.membership == Membership::Reserved && membership != Membership::Removed {
+            return Err(NodeConflict::NotCome { id });
+        }
         Ok(self.keep_node(NodeRecord { membership, ..node }))
     }
 

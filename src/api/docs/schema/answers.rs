@@ -423,9 +423,11 @@ pub(in crate::api) struct NodeHealth {
     /// `ok`, `starting` or `disk_full`.
     status: String,
     version: String,
+    /// Its id in the cluster.
+    pub(in crate::api) node: u64,
     /// `ample`; `scarce`: new executions are refused; `full`: nothing changes until there is room.
     disk: String,
-    partitions: Vec<Partition>,
+    pub(in crate::api) partitions: Vec<Partition>,
 }
 
 /// Where a node stands in one partition.
@@ -434,9 +436,12 @@ pub(in crate::api) struct NodeHealth {
 pub(in crate::api) struct Partition {
     /// 0 is the catalogue.
     partition: u16,
-    /// This node leads it.
+    /// This node leads it, and its executions are at work here.
     leading: bool,
-    /// Executions at work.
+    /// The node that leads it; null if none is known.
+    #[schema(required)]
+    pub(in crate::api) leader: Option<u64>,
+    /// Executions at work here.
     active: u64,
     /// Executions that wait.
     parked: u64,

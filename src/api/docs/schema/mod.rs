@@ -4,6 +4,7 @@
 //! `ask`. A test reads what `shape` writes through them, so that they cannot drift apart.
 
 mod answers;
+mod cluster;
 mod definition;
 mod params;
 mod requests;
@@ -12,10 +13,11 @@ pub(in crate::api) use answers::{
     EventPage, Execution, ExecutionPage, Explanation, Finding, Health, LogLine, NodeHealth,
     SubmittedResponses, Validation, VersionPage, Workflow, WorkflowPage,
 };
+pub(in crate::api) use cluster::{Cluster, Node};
 pub(in crate::api) use definition::Definition;
 pub(in crate::api) use params::{
-    ExecutionFilters, ExecutionPathParams, HistoryParams, IdempotencyHeader, IfMatchHeader, PageParams,
-    StreamParams, VersionParams, WaitParams, WorkflowFilters, WorkflowPathParams,
+    ExecutionFilters, ExecutionPathParams, ForceParams, HistoryParams, IdempotencyHeader, IfMatchHeader,
+    NodePathParams, PageParams, StreamParams, VersionParams, WaitParams, WorkflowFilters, WorkflowPathParams,
 };
 pub(in crate::api) use requests::{EmptyBody, ReasonBody, RetryBody, Submission, WorkflowSubmission};
 

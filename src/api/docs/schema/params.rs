@@ -19,6 +19,22 @@ pub(in crate::api) struct ExecutionPathParams {
 }
 
 #[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(in crate::api) struct NodePathParams {
+    /// The id of the node.
+    #[param(minimum = 1)]
+    id: u64,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct ForceParams {
+    /// Remove it although it votes and answers; `false` unless given.
+    #[param(required = false, nullable = false)]
+    force: Option<bool>,
+}
+
+#[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct WaitParams {
     /// How long to wait for the outcome, at most `5m`: `500ms`, `30s`, `2m`, or a number of seconds.
