@@ -129,12 +129,18 @@ impl Peers {
 
     /// From now on questions of Raft are answered.
     pub fn open(&self, receiver: Receiver) {
-        let _opened_before = self.inner.offices.receiver.set(receiver);
+        self.inner.offices.set_receiver(Some(receiver));
     }
 
     /// From now on questions of the floors above are answered.
     pub fn open_desk(&self, desk: Arc<dyn Desk>) {
-        let _opened_before = self.inner.offices.desk.set(desk);
+        self.inner.offices.set_desk(Some(desk));
+    }
+
+    /// From now on nothing is answered, and whoever answered is let go.
+    pub fn close(&self) {
+        self.inner.offices.set_desk(None);
+        self.inner.offices.set_receiver(None);
     }
 
     /// Says hello to whoever listens at an address, and hangs up. `node` is 0 if anybody is meant.
