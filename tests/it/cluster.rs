@@ -50,7 +50,7 @@ fn home() -> tempfile::TempDir {
 impl Cluster {
     async fn of_three() -> Self {
         let peers = free(3);
-        let start = |node| Server::with(home(), founding(&peers, node));
+        let start = |node| Box::pin(Server::with(home(), founding(&peers, node)));
         let (one, two, three) = tokio::join!(start(1), start(2), start(3));
         Self { nodes: vec![one.unwrap(), two.unwrap(), three.unwrap()], peers }
     }

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use super::super::network::BoxFuture;
 use super::super::{Receiver, Request, SnapshotHead, Unanswered};
 use super::frame::{Frame, Kind};
+use super::hello::Acquaintances;
 use super::link::{self, WRITE_QUEUE_LEN};
 use super::request::{Call, Errand};
 
@@ -57,6 +58,7 @@ pub(super) struct Host {
     pub(super) cluster: u64,
     pub(super) node: u64,
     pub(super) offices: Arc<Offices>,
+    pub(super) known: Acquaintances,
 }
 
 impl Host {
@@ -93,6 +95,8 @@ impl Host {
         if call.cluster != self.cluster || call.to != self.node {
             return Err(Unanswered::Refused("this request is for another node or cluster".to_owned()));
         }
+        // It may have been welcome when it dialled.
+        self.known.admit(from).map_err(Unanswered::Refused)?;
         let late = |_| Unanswered::Lost("not answered in time".to_owned());
         tokio::time::timeout(call.deadline, self.run(from, call)).await.map_err(late)?
     }

@@ -1,6 +1,6 @@
 //! This node's side of all connections: whom it asks, and who it answers as.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -111,6 +111,11 @@ impl Peers {
         self.inner.known.learn(known);
     }
 
+    /// These were removed from the cluster: nothing of them is answered any more.
+    pub fn expel(&self, removed: BTreeSet<u64>) {
+        self.inner.known.expel(removed);
+    }
+
     /// Where nodes listen that no membership names yet.
     pub fn set_addresses(&self, book: BTreeMap<u64, String>) {
         *self.inner.book.write().unwrap_or_else(PoisonError::into_inner) = book;
@@ -187,8 +192,8 @@ impl Peers {
                 return;
             }
         };
-        let offices = self.inner.offices.clone();
-        Host { cluster: me.cluster_hash(), node: me.node, offices }.serve(from, stream).await;
+        let (offices, known) = (self.inner.offices.clone(), self.inner.known.clone());
+        Host { cluster: me.cluster_hash(), node: me.node, offices, known }.serve(from, stream).await;
     }
 }
 
