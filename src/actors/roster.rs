@@ -55,17 +55,19 @@ pub(super) async fn keep(handle: Handle, peers: Peers, roster: Roster) {
             }
         }
         look(&handle, &peers);
-        if handle.inner.consensus.machine(PartitionId::CATALOGUE).nodes().len() > roster.replicas {
+        if handle.inner.consensus.machine(PartitionId::CATALOGUE).nodes().len() > 1 {
             ask_around(&handle).await;
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
-/// Learns from their leaders who holds the partitions: this node may hold only some of them.
+/// Learns from their leaders who holds the partitions, because this node may hold only some of them; and how this
+/// node stands among the others.
 async fn ask_around(handle: &Handle) {
     let view = handle.cluster().await;
     view.partitions.iter().for_each(|partition| handle.inner.table.learn(partition));
+    handle.judge_fitness(&view).await;
 }
 
 fn look(handle: &Handle, peers: &Peers) {

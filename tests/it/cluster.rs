@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use everstep::node::Error;
+use everstep::node::{Error, ReadSpace};
+use everstep::storage::Space;
 use serde_json::{Value, json};
 
 use crate::harness::{Server, Variables};
@@ -49,8 +52,13 @@ fn home() -> tempfile::TempDir {
 
 impl Cluster {
     async fn of_three() -> Self {
+        Self::on_disks(|_| None).await
+    }
+
+    /// Three nodes, of which some hear from elsewhere how much room they have.
+    async fn on_disks(space: impl Fn(usize) -> Option<ReadSpace>) -> Self {
         let peers = free(3);
-        let start = |node| Box::pin(Server::with(home(), founding(&peers, node)));
+        let start = |node| Box::pin(Server::with(home(), founding(&peers, node), space(node)));
         let (one, two, three) = tokio::join!(start(1), start(2), start(3));
         Self { nodes: vec![one.unwrap(), two.unwrap(), three.unwrap()], peers }
     }
@@ -60,7 +68,7 @@ impl Cluster {
         let peer = free(1).remove(0);
         let mut variables = common(&peer);
         variables.push(variable("CLUSTER__JOIN", &self.peers[0]));
-        self.nodes.push(Server::with(home(), variables).await?);
+        self.nodes.push(Server::with(home(), variables, None).await?);
         self.peers.push(peer);
         Ok(())
     }
@@ -98,10 +106,12 @@ fn node_of(cluster: &Value, id: u64) -> &Value {
 
 /// Every partition has so many voters and a leader, and nothing is being moved. Every node holds the catalogue.
 fn is_settled(cluster: &Value, voters: usize) -> bool {
-    list(cluster, "partitions").iter().all(|it| {
-        let moving = it["changing"] == true || (it["partition"] != 0 && it["learners"] != json!([]));
-        !moving && it["leader"].is_u64() && numbers(&it["voters"]).len() == voters
-    })
+    let registered = list(cluster, "nodes").len() >= voters;
+    registered
+        && list(cluster, "partitions").iter().all(|it| {
+            let moving = it["changing"] == true || (it["partition"] != 0 && it["learners"] != json!([]));
+            !moving && it["leader"].is_u64() && numbers(&it["voters"]).len() == voters
+        })
 }
 
 fn two_noops() -> Value {
@@ -215,7 +225,7 @@ async fn a_node_that_lost_its_disk_is_refused() {
     let workflow = cluster.nodes[0].workflow(two_noops()).await;
     let mut gone = cluster.nodes.remove(2);
     gone.stop().await;
-    let started = Server::with(home(), founding(&cluster.peers, 3)).await;
+    let started = Server::with(home(), founding(&cluster.peers, 3), None).await;
     let error = started.err().expect("an empty disk under an old id is refused");
     assert_eq!(error.code(), "refused_by_peer", "{error}");
     assert!(error.to_string().contains("join under a new id"), "{error}");
@@ -225,4 +235,27 @@ async fn a_node_that_lost_its_disk_is_refused() {
     cluster.join().await.unwrap();
     cluster.until(0, |it| is_settled(it, 3) && node_of(it, 4)["votes"] == 3).await;
     execute(&cluster.nodes[2], &workflow, 7).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_disk_is_full_leads_nothing_until_it_has_room() {
+    let percent = Arc::new(AtomicU64::new(50));
+    let free = percent.clone();
+    let space: ReadSpace =
+        Arc::new(move || Ok(Space { free_bytes: free.load(Ordering::Relaxed), total_bytes: 100 }));
+    let cluster = Cluster::on_disks(|node| (node == 1).then(|| space.clone())).await;
+    let workflow = cluster.nodes[0].workflow(two_noops()).await;
+    percent.store(0, Ordering::Relaxed);
+    let gave_way = |it: &Value| {
+        let node = node_of(it, 1);
+        node["unfit"] == json!(["disk_full"]) && node["leads"] == 0 && is_settled(it, 3)
+    };
+    cluster.until(1, gave_way).await;
+    assert_eq!(cluster.nodes[0].call("GET", "/readyz", None).await.status, 503);
+    for (n, server) in cluster.nodes.iter().enumerate().skip(1) {
+        execute(server, &workflow, n).await;
+    }
+    percent.store(50, Ordering::Relaxed);
+    cluster.until(1, |it| node_of(it, 1)["unfit"] == json!([]) && node_of(it, 1)["leads"] == 1).await;
+    execute(&cluster.nodes[0], &workflow, 9).await;
 }

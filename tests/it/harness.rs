@@ -41,12 +41,14 @@ impl Server {
         Self { node: Some(node), url, http: reqwest::Client::new(), dir }
     }
 
-    /// A node in a directory, and with settings as the environment would give them. Returns when it takes work.
+    /// A node in a directory, with settings as the environment would give them, and on a disk of which it hears from
+    /// `space` if that is given. Returns when it takes work.
     pub(crate) async fn with(
         dir: tempfile::TempDir,
         variables: Variables,
+        space: Option<ReadSpace>,
     ) -> Result<Self, everstep::node::Error> {
-        let node = Node::start(settings(dir.path(), variables)).await?;
+        let node = Node::start_with(settings(dir.path(), variables), space).await?;
         node.ready().await;
         let url = format!("http://{}", node.address());
         Ok(Self { node: Some(node), url, http: reqwest::Client::new(), dir })

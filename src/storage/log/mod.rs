@@ -17,6 +17,7 @@
 //! removed a few at a time after each commit, so the database shrinks with a delay.
 
 mod keys;
+mod pulse;
 mod queue;
 mod record;
 mod recovery;
@@ -28,9 +29,11 @@ use std::io;
 use std::ops::{Bound, Range};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use super::hard_state::{HardRecord, HardState, Loaded};
 use super::{Direction, Error, Result, Store, WriteBatch};
+use pulse::Pulse;
 use queue::Queue;
 use view::View;
 use writer::{Change, Group, Operation, Writer};
@@ -127,6 +130,7 @@ struct Shared {
     view: Arc<View>,
     store: Arc<dyn Store>,
     writer: Mutex<Writer>,
+    pulse: Pulse,
     /// Nothing may be written, because something is missing.
     lost: bool,
 }
@@ -167,8 +171,14 @@ impl Log {
                 writer.leftovers.push_back((*group, from, to));
             }
         }
-        let shared =
-            Arc::new(Shared { queue: Queue::default(), view, store, writer: Mutex::new(writer), lost });
+        let shared = Arc::new(Shared {
+            queue: Queue::default(),
+            view,
+            store,
+            writer: Mutex::new(writer),
+            pulse: Pulse::default(),
+            lost,
+        });
         let thread = start(driver, &shared)?;
         let groups = found.into_iter().map(|(group, it)| (group, it.bounds)).collect();
         let recovered = Recovered { boot, storage_lost: lost, losses, groups, cut_torn_tail };
@@ -263,6 +273,12 @@ impl Log {
         Ok(entries)
     }
 
+    /// How long a commit takes just now: what the last ones took, or what the one at hand has taken if that is more.
+    #[must_use]
+    pub fn delay(&self) -> Duration {
+        self.handle.shared.pulse.delay()
+    }
+
     /// Writes what waits, syncs, and stops. What comes later is refused.
     pub fn shutdown(&self) {
         let shared = &self.handle.shared;
@@ -296,7 +312,9 @@ impl std::fmt::Debug for Log {
 
 impl Shared {
     fn commit(&self, operations: Vec<Operation>) {
+        self.pulse.begin();
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).commit(operations);
+        self.pulse.end();
     }
 
     /// Returns whether more is left to remove, and time to do so: what a stop leaves is removed by the next start.
