@@ -38,6 +38,10 @@ impl Door {
         Ok(Self { http, base })
     }
 
+    pub(crate) fn address(&self) -> &str {
+        &self.base
+    }
+
     /// Whether the node takes work, as it says itself.
     pub(crate) async fn ready(&self) -> bool {
         matches!(self.get("/readyz").await, Reply::Done(_))

@@ -32,8 +32,8 @@ impl Probe {
         Self { workflow, partitions, limit, next: Arc::default() }
     }
 
-    /// Waits until each of these nodes serves.
-    pub(crate) async fn through(&self, doors: &[Door]) -> Result<()> {
+    /// Waits until each of these nodes serves; which one took longest.
+    pub(crate) async fn through(&self, doors: &[Door]) -> Result<String> {
         let deadline = Instant::now() + self.limit;
         let mut asking = tokio::task::JoinSet::new();
         for door in doors {
@@ -43,13 +43,16 @@ impl Probe {
                 asking.spawn(self.clone().one(door.clone(), number, deadline));
             }
         }
+        let began = Instant::now();
+        let mut last = String::new();
         while let Some(asked) = asking.join_next().await {
-            asked??;
+            let answered = asked??;
+            last = format!("{answered} served after {} ms", began.elapsed().as_millis());
         }
-        Ok(())
+        Ok(last)
     }
 
-    async fn one(self, door: Door, number: u64, deadline: Instant) -> Result<()> {
+    async fn one(self, door: Door, number: u64, deadline: Instant) -> Result<String> {
         let key = format!("probe-{number}");
         let id = loop {
             match door.submit(&self.workflow, &key, &Value::Null).await {
@@ -64,7 +67,9 @@ impl Probe {
         loop {
             let reply = door.get(&format!("/api/executions/{id}")).await;
             match &reply {
-                Reply::Done(execution) if is_over(&execution["status"]) => return Ok(()),
+                Reply::Done(execution) if is_over(&execution["status"]) => {
+                    return Ok(format!("{} with {key}", door.address()));
+                }
                 Reply::Refused(status, text) => bail!("reading probe {id} is refused with {status}: {text}"),
                 _ if Instant::now() >= deadline => {
                     bail!("probe {id} is not finished within {:?}: {reply:?}", self.limit)

@@ -139,7 +139,7 @@ async fn break_and_check(args: &RunArgs, scenario: &Scenario, seed: u64, dir: &P
         unfit,
     };
     let mut summary = Summary::new(seed, scenario);
-    let mut nemesis = Nemesis { stage, scenario, dir, heal, began };
+    let mut nemesis = Nemesis { stage, scenario, dir, heal, began, detail: String::new() };
     let broken = nemesis.go_on(&mut summary).await;
     summary.seconds = began.elapsed().as_secs_f64();
     if let Err(error) = broken {
@@ -203,6 +203,8 @@ struct Nemesis<'a> {
     dir: &'a Path,
     heal: Duration,
     began: Instant,
+    /// How the last recovery went.
+    detail: String,
 }
 
 impl Nemesis<'_> {
@@ -230,7 +232,7 @@ impl Nemesis<'_> {
             };
             let healed = self.recover().await;
             let recovered_ms = healed.as_ref().ok().map(Duration::as_millis);
-            writeln!(schedule, "{}", json!({"fault": entry, "account": account, "recovered_ms": recovered_ms}))?;
+            writeln!(schedule, "{}", json!({"fault": entry, "account": account, "recovered_ms": recovered_ms, "recovery": self.detail}))?;
             self.enter(summary, kind, account, healed);
             if summary.violations.len() > 100 {
                 break;
@@ -257,9 +259,12 @@ impl Nemesis<'_> {
         for node in &mut self.stage.cluster.nodes {
             node.ready().await?;
         }
-        self.stage.probe.through(&self.doors()).await?;
+        let ready = began.elapsed();
+        let last = self.stage.probe.through(&self.doors()).await?;
+        let served = began.elapsed();
         self.witness(witnesses, began).await?;
         let took = began.elapsed();
+        self.detail = format!("ready {ready:?}, served {served:?}, {last}, went on {took:?}");
         anyhow::ensure!(took <= self.heal, "it took {took:?} until everything went on");
         Ok(took)
     }

@@ -130,10 +130,6 @@ impl Ledger {
         account.violations.extend(wrong);
     }
 
-    pub(crate) fn knows(&self, id: &str) -> bool {
-        self.account().executions.contains_key(id)
-    }
-
     pub(crate) fn open(&self) -> usize {
         self.account().open.len()
     }

@@ -20,7 +20,7 @@ use crate::ports::Ports;
 pub(crate) use disk::why_not as why_no_disks;
 pub(crate) use node::{Node, POLL};
 use node::{Addresses, Entry};
-pub(crate) use standing::Standing;
+pub(crate) use standing::{Group, Standing};
 
 /// What all nodes stand on.
 #[derive(Debug, Clone)]

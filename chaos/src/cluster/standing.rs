@@ -47,9 +47,4 @@ impl Standing {
         };
         self.nodes.iter().all(|node| node.reachable) && self.partitions.iter().all(level)
     }
-
-    /// Whether a node votes in all partitions.
-    pub(crate) fn votes_everywhere(&self, id: u64) -> bool {
-        self.partitions.iter().all(|group| group.voters.contains(&id) && !group.changing)
-    }
 }

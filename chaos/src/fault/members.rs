@@ -6,9 +6,12 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use super::{Account, Stage};
+use crate::cluster::{Group, Standing};
 
 /// How long a new node may take until it votes everywhere: a snapshot of each partition and a few changes of voters.
 const REBUILD_MAX: Duration = Duration::from_secs(60);
+/// How many nodes hold each partition, if there are as many.
+const REPLICAS: usize = 3;
 /// A node that is refused gives up sooner.
 const REFUSED_MAX: Duration = Duration::from_secs(20);
 
@@ -75,14 +78,15 @@ impl Stage {
         Ok(())
     }
 
+    /// Waits until a node has votes, and nobody who is gone has any: only then is one more loss bearable.
     async fn until_voting(&self, id: u64) -> Result<()> {
-        let nodes = self.nodes;
-        let wanted = |standing: &crate::cluster::Standing| {
-            if standing.nodes.len() > nodes {
-                // There are more nodes than replicas: it is enough that it has some.
-                return standing.member(id).is_some_and(|member| member.votes > 0);
-            }
-            standing.votes_everywhere(id)
+        let there = self.cluster.ids();
+        let replicas = REPLICAS.min(there.len());
+        let settled = |group: &Group| {
+            !group.changing && group.voters.len() >= replicas && group.voters.iter().all(|voter| there.contains(voter))
+        };
+        let wanted = |standing: &Standing| {
+            standing.member(id).is_some_and(|member| member.votes > 0) && standing.partitions.iter().all(settled)
         };
         self.cluster.until(&format!("node {id} votes"), REBUILD_MAX, wanted).await?;
         Ok(())
@@ -107,7 +111,7 @@ impl Stage {
             async move { door.post(&path, &json!({})).await }
         });
         drained.await.with_context(|| format!("drain node {id}"))?;
-        let empty = |standing: &crate::cluster::Standing| {
+        let empty = |standing: &Standing| {
             standing.member(id).is_some_and(|member| member.leads == 0 && member.votes == 0)
                 && standing.partitions.iter().all(|group| group.leader.is_some())
         };

@@ -182,7 +182,7 @@ impl Stage {
         let others = self.cluster.nodes.iter().filter(|node| !down.contains(&node.id));
         let doors: Vec<_> = others.map(|node| node.door.clone()).collect();
         match self.probe.through(&doors).await {
-            Ok(()) => {
+            Ok(_) => {
                 account.serving_ms = Some(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
             }
             Err(error) => account.violations.push(format!("W19: without {down:?} the others do not serve: {error:#}")),
