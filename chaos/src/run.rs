@@ -56,6 +56,9 @@ pub(crate) struct RunArgs {
     /// Also write the summary as JSON here
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// What nodes log, as a filter
+    #[arg(long, default_value = "info,openraft=error,everstep::access=error", value_name = "FILTER")]
+    log: String,
     /// Keep everything even if nothing is wrong
     #[arg(long)]
     keep: bool,
@@ -192,6 +195,7 @@ fn ground(args: &RunArgs, scenario: &Scenario, dir: &Path) -> Result<(Ground, BT
         proxied: true,
         disk_mib,
         clock,
+        log: args.log.clone(),
     };
     Ok((ground, unfit))
 }

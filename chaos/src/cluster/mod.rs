@@ -38,6 +38,8 @@ pub(crate) struct Ground {
     pub(crate) disk_mib: u64,
     /// The library that moves clocks, if there is one.
     pub(crate) clock: Option<PathBuf>,
+    /// What nodes log, as a filter.
+    pub(crate) log: String,
 }
 
 /// Where clients may knock. Those of nodes that are down stay in it: clients do not know.

@@ -240,8 +240,8 @@ fn settings(ground: &Ground, id: u64, addresses: &Addresses, entry: &Entry, data
     }
     text += &format!(
         "\n[raft]\npartitions = {}\n\n[shell]\nenabled = true\n\n[http]\nallow_loopback = true\n\n\
-         [log]\nlevel = \"info,openraft=error,everstep::access=error\"\n",
-        ground.partitions
+         [log]\nlevel = {:?}\n",
+        ground.partitions, ground.log
     );
     text
 }
