@@ -70,7 +70,10 @@ async fn ask_around(handle: &Handle) {
 
 fn look(handle: &Handle, peers: &Peers) {
     let nodes = handle.inner.consensus.machine(PartitionId::CATALOGUE).nodes();
-    let there = nodes.iter().filter(|node| node.membership != Membership::Removed);
+    let (gone, there): (Vec<_>, Vec<_>) =
+        nodes.iter().partition(|node| node.membership == Membership::Removed);
+    peers.expel(gone.iter().map(|node| node.id).collect());
+    let there = there.iter();
     let addresses: BTreeMap<_, _> =
         there.filter(|node| !node.peer.is_empty()).map(|node| (node.id, node.peer.clone())).collect();
     peers.learn(addresses);
