@@ -205,6 +205,25 @@ async fn nodes_join_drain_and_leave() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_comes_back_into_a_cluster_that_is_led_by_nodes_that_joined_later() {
+    let mut cluster = Cluster::of_three().await;
+    cluster.join().await.unwrap();
+    cluster.join().await.unwrap();
+    for id in 1..=3 {
+        cluster.nodes[4].post(&format!("/api/cluster/nodes/{id}/drain"), json!({})).await;
+    }
+    let moved = |it: &Value| list(it, "partitions").iter().all(|it| it["leader"].as_u64() > Some(3));
+    cluster.until(4, |it| moved(it) && (1..=3).all(|id| node_of(it, id)["votes"] == 0)).await;
+    let mut third = cluster.nodes.remove(2);
+    third.stop().await;
+    let begun = std::time::Instant::now();
+    // Its settings name the first three; where the leaders listen, its own catalogue tells.
+    let third = Server::with(third.dir, founding(&cluster.peers[..3], 3)).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(5), "it looked for a leader at {:?}", begun.elapsed());
+    third.get("/api/executions").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_votes_is_not_removed() {
     let cluster = Cluster::of_three().await;
     cluster.until(0, |it| is_settled(it, 3)).await;
