@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -35,6 +36,9 @@ const SWEEP_GRACE: Millis = Millis(5_000);
 const START_AGAIN: Duration = Duration::from_millis(20);
 /// Executions started in one turn when a leadership begins, so that requests are served in between.
 const START_MAX: usize = 256;
+
+/// How long the actors of a leadership get to end.
+const STOP_MAX: Duration = Duration::from_secs(5);
 
 /// What a partition's supervisor is told.
 #[derive(Debug)]
@@ -173,7 +177,7 @@ impl State {
         self.to_start.clear();
         self.crashes.clear();
         self.timers = None;
-        myself.stop_children_and_wait(None, Some(Duration::from_secs(5))).await;
+        stop_children(&myself.get_cell(), STOP_MAX).await;
     }
 
     async fn start_timers(&mut self, me: ActorCell) -> Result<ActorRef<timers::Message>, ActorProcessingErr> {
@@ -289,6 +293,15 @@ impl State {
             tracing::warn!(execution = %id, %error, "not restarted");
         }
     }
+}
+
+/// Stops the children of an actor and waits until they have ended, for so long each. The oldest first: an actor's
+/// own list of its children has no order, and what happens should not depend on chance.
+pub(super) async fn stop_children(parent: &ActorCell, limit: Duration) {
+    let mut children = parent.get_children();
+    children.sort_unstable_by_key(ActorCell::get_id);
+    // One that has ended by itself says so as an error.
+    let _ended = join_all(children.iter().map(|child| child.stop_and_wait(None, Some(limit)))).await;
 }
 
 /// Whose an unfinished execution is; a walk, for the rare crash.

@@ -1,0 +1,125 @@
+//! What a seed draws: the cluster, its settings, the work, and what goes wrong when.
+
+use everstep::consensus;
+
+use super::faults::{Fault, Kind};
+use super::node::address;
+use crate::world::Dice;
+
+/// Nothing goes wrong before this, so that a cluster has formed, in milliseconds.
+const FIRST_FAULT_MS: u64 = 1_500;
+
+/// What a simulation is to be.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) nodes: u64,
+    pub(crate) partitions: u16,
+    pub(crate) heartbeat_ms: u64,
+    pub(crate) election_ms: (u64, u64),
+    pub(crate) checkpoint_ms: u64,
+    pub(crate) log_tail_entries: u64,
+    /// The longest a message takes.
+    pub(crate) latency_ms: u64,
+    pub(crate) users: u64,
+    /// The pause of a user between two requests, on average.
+    pub(crate) think_ms: u64,
+    /// How long things go wrong.
+    pub(crate) faulty_ms: u64,
+    /// In order of time, in milliseconds.
+    pub(crate) faults: Vec<(u64, Fault)>,
+}
+
+impl Plan {
+    /// Draws everything. `faulty_ms` is how long things go wrong.
+    pub(crate) fn draw(seed: u64, faulty_ms: u64) -> Self {
+        let dice = Dice::new(seed);
+        let nodes = *dice.pick(&[1, 3, 3, 3, 3, 5]);
+        Self::draw_with(seed, nodes, faulty_ms, &dice)
+    }
+
+    /// As `draw`, with so many nodes.
+    pub(crate) fn draw_with(seed: u64, nodes: u64, faulty_ms: u64, dice: &Dice) -> Self {
+        let heartbeat_ms = dice.between(30, 80);
+        let shortest = heartbeat_ms * dice.between(3, 5);
+        let partitions_max = if nodes == 5 { 2 } else { 4 };
+        let kinds = kinds(nodes, dice);
+        Self {
+            seed,
+            nodes,
+            partitions: u16::try_from(dice.between(1, partitions_max)).unwrap(),
+            heartbeat_ms,
+            election_ms: (shortest, shortest * 2),
+            checkpoint_ms: dice.between(10, 100),
+            log_tail_entries: *dice.pick(&[16, 64, 512, 4_096]),
+            latency_ms: dice.between(2, 12),
+            users: dice.between(3, 6),
+            think_ms: dice.between(60, 250),
+            faulty_ms,
+            faults: draw_faults(&kinds, nodes, faulty_ms, dice),
+        }
+    }
+
+    /// The settings of a node.
+    pub(crate) fn consensus(&self, node: u64) -> consensus::Config {
+        consensus::Config {
+            node,
+            partitions: self.partitions,
+            members: (1..=self.nodes).map(|node| (node, address(node))).collect(),
+            heartbeat_ms: self.heartbeat_ms,
+            election_ms: self.election_ms,
+            commit_timeout_ms: 5_000,
+            checkpoint_ms: self.checkpoint_ms,
+            log_tail_entries: self.log_tail_entries,
+            inline_io: true,
+        }
+    }
+
+    /// The kinds of faults that are drawn.
+    pub(crate) fn kinds(&self) -> Vec<Kind> {
+        let mut kinds: Vec<_> = self.faults.iter().map(|(_, fault)| fault.kind()).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        kinds
+    }
+}
+
+/// What goes wrong in this simulation: not everything in each, so that kinds also meet by themselves.
+fn kinds(nodes: u64, dice: &Dice) -> Vec<Kind> {
+    let possible: Vec<Kind> =
+        Kind::ALL.into_iter().filter(|kind| nodes > 1 || !kind.needs_others()).collect();
+    loop {
+        let chosen: Vec<Kind> = possible.iter().copied().filter(|_| dice.percent(45)).collect();
+        if chosen.len() >= 2 {
+            return chosen;
+        }
+    }
+}
+
+fn draw_faults(kinds: &[Kind], nodes: u64, faulty_ms: u64, dice: &Dice) -> Vec<(u64, Fault)> {
+    let pause_ms = dice.between(300, 1_800);
+    // Each kind once early on, so that it has time to take effect; then by chance.
+    let mut at = FIRST_FAULT_MS;
+    let mut faults = Vec::new();
+    let apart_ms = (faulty_ms / 2).saturating_sub(FIRST_FAULT_MS) / kinds.len() as u64;
+    for kind in kinds {
+        faults.push((at, Fault::draw(*kind, nodes, dice)));
+        at += dice.between(1, 2 * pause_ms).min(apart_ms);
+    }
+    while at < faulty_ms {
+        faults.push((at, Fault::draw(*dice.pick(kinds), nodes, dice)));
+        at += dice.between(1, 2 * pause_ms);
+    }
+    faults
+}
+
+#[test]
+fn a_seed_always_draws_the_same_and_all_kinds_are_drawn_by_some() {
+    let describe = |seed| format!("{:?}", Plan::draw(seed, 20_000));
+    assert_eq!(describe(7), describe(7));
+    assert_ne!(describe(7), describe(8));
+    let mut drawn: Vec<Kind> = (1..40).flat_map(|seed| Plan::draw(seed, 20_000).kinds()).collect();
+    drawn.sort_unstable();
+    drawn.dedup();
+    assert_eq!(drawn.len(), Kind::ALL.len());
+}

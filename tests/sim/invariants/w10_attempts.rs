@@ -1,0 +1,58 @@
+//! A step fails no more often than its policy allows, and what is exhausted is over.
+
+use std::collections::BTreeMap;
+
+use everstep::engine::definition::Spec;
+use everstep::engine::model::{AfterFailure, Event, codes};
+
+use crate::account::{Account, Kept};
+
+pub(super) fn check(account: &Account) -> Vec<String> {
+    account.of_each(of)
+}
+
+fn of(kept: &Kept, spec: &Spec) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut failures: BTreeMap<_, u32> = BTreeMap::new();
+    for (position, recorded) in kept.history.iter().enumerate() {
+        match &recorded.event {
+            // Those that were lost with their node are not the step's fault.
+            Event::AttemptFailed { step, fault, next, .. } if fault.code != codes::NODE_LOST => {
+                let count = failures.entry(*step).or_default();
+                *count += 1;
+                let allowed = spec.steps[step.index.usize()].retry.attempts;
+                if *count > allowed {
+                    wrong.push(format!("step {} failed {count} times of {allowed}", step.index.0));
+                }
+                let follows = kept.history.get(position + 1).map(|next| &next.event);
+                let over = matches!(follows, Some(Event::StepFailed { step: it, .. }) if it == step);
+                if *next == AfterFailure::Exhausted && !over {
+                    wrong.push(format!("step {} is exhausted and goes on", step.index.0));
+                }
+            }
+            Event::Retried { steps, .. } => failures.retain(|step, _| !steps.contains(step)),
+            _ => {}
+        }
+    }
+    wrong
+}
+
+#[test]
+fn too_many_attempts_are_found() {
+    use super::sample::{position, with_history};
+    let failed = |event: &Event| matches!(event, Event::AttemptFailed { .. });
+    let often = with_history(|history| {
+        let at = position(history, failed);
+        for _ in 0..4 {
+            history.insert(at, history[at].clone());
+        }
+    });
+    assert_eq!(check(&often).len(), 1, "five failures, four are allowed");
+    let undead = with_history(|history| {
+        let at = position(history, failed);
+        if let Event::AttemptFailed { next, .. } = &mut history[at].event {
+            *next = AfterFailure::Exhausted;
+        }
+    });
+    assert_eq!(check(&undead).len(), 1, "exhausted, and another attempt follows");
+}
