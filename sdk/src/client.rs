@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
+use crate::cluster::Cluster;
 use crate::executions::Executions;
 use crate::retry::Retry;
 use crate::workflows::Workflows;
@@ -63,6 +64,12 @@ impl Client {
     #[must_use]
     pub fn executions(&self) -> Executions<'_> {
         Executions { client: self }
+    }
+
+    /// The endpoints of the cluster.
+    #[must_use]
+    pub fn cluster(&self) -> Cluster<'_> {
+        Cluster { client: self }
     }
 
     /// Whether the server is ready to work.

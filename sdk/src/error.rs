@@ -168,7 +168,7 @@ impl Error {
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         match self {
-            Self::Problem(problem) => matches!(problem.status, 429 | 502 | 503 | 504),
+            Self::Problem(problem) => matches!(problem.status, 429 | 502 | 503 | 504 | 507),
             Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Broken { .. } => true,
             Self::Malformed { .. } | Self::Setup { .. } => false,
         }

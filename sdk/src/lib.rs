@@ -2,9 +2,10 @@
 //!
 //! # The idea
 //!
-//! A [`Client`] is a cheap handle on one server. [`Client::workflows`] and [`Client::executions`] give
-//! the endpoints as methods; each answers a typed object or an [`Error`] that carries the server's
-//! stable `code`, the pointer to the wrong field, and the trace id to quote when asking for help.
+//! A [`Client`] is a cheap handle on one server. [`Client::workflows`], [`Client::executions`] and
+//! [`Client::cluster`] give the endpoints as methods; each answers a typed object or an [`Error`] that
+//! carries the server's stable `code`, the pointer to the wrong field, and the trace id to quote when
+//! asking for help.
 //!
 //! ```no_run
 //! use everstep_sdk::{Client, Submission};
@@ -36,6 +37,7 @@
 //! - Unknown fields of newer servers are kept in `extra`; unknown words become `Unknown`.
 
 mod client;
+mod cluster;
 mod error;
 mod execution;
 mod executions;
@@ -48,6 +50,7 @@ mod workflow;
 mod workflows;
 
 pub use client::{Builder, Client};
+pub use cluster::{Cluster, ClusterNode, ClusterPartition, ClusterStatus, Node};
 pub use error::{Error, Finding, Problem};
 pub use execution::{
     Execution, ExecutionFilter, ExecutionStatus, Explanation, Fault, HistoryEvent, LogLine, Outcome, Reason,

@@ -1,24 +1,31 @@
 //! The door to the actors: executions.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use crate::consensus::{self, Leadership, ListQuery, Page, Record};
 use crate::engine::definition::{Finding, RunnerCatalogue, Spec};
-use crate::engine::model::{ExecutionId, Input, PartitionId, Recorded, Rejection, Version};
+use crate::engine::model::{ExecutionId, Input, PartitionId, Recorded, Version};
 use crate::engine::{self, Reason};
+use crate::storage::Space;
 use crate::world::World;
 
 use super::admission::Admission;
+use super::disk::{Disk, DiskRoom};
 use super::execution::Message;
 use super::partition::{self, Partition};
 use super::passing::{Answer, Ask};
 use super::read;
+use super::reading::{Found, Question, Table};
 use super::request::{Caller, Error, PartitionHealth};
 use super::route::{ANSWER_MAX, Others, Repeat, is_leading, misplaced, unknown};
 use super::specs::Specs;
 
+/// Between two looks at an execution that another node holds.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Tries to reach an actor that parks just now.
 const KNOCKS_MAX: usize = 16;
 /// Events read at once from a history.
@@ -38,7 +45,11 @@ pub(super) struct Inner {
     pub(super) world: World,
     pub(super) specs: Specs,
     pub(super) admission: Admission,
+    pub(super) disk: Disk,
     pub(super) others: Others,
+    pub(super) table: Table,
+    /// The node is stopping: it takes over no leadership any more.
+    pub(super) leaving: AtomicBool,
 }
 
 impl Handle {
@@ -75,6 +86,7 @@ impl Handle {
         if partition.directory.epoch().is_none() {
             return Err(partition.no_leader());
         }
+        self.inner.disk.admit_change()?;
         read::record(partition, &caller.tenant, id)?;
         let knock = async {
             for _ in 0..KNOCKS_MAX {
@@ -96,34 +108,30 @@ impl Handle {
 
     /// One execution, linearizable: what was acknowledged before is seen.
     pub async fn execution(&self, caller: &Caller, id: ExecutionId) -> Result<Arc<Record>, Error> {
-        let partition = self.partition_of(id);
-        self.inner.consensus.linearize(partition.id).await?;
-        read::record(partition, &caller.tenant, id)
+        let question = Question::Execution(caller.tenant.clone(), id);
+        match self.ask_state(self.partition_of(id), question).await? {
+            Found::Execution(record) => Ok(record),
+            other => Err(misplaced(&other)),
+        }
     }
 
     /// One execution as this node has it, for who has just been woken by a change of it.
-    pub fn glance(&self, caller: &Caller, id: ExecutionId) -> Result<Arc<Record>, Error> {
-        read::record(self.partition_of(id), &caller.tenant, id)
-    }
-
-    /// The definition an execution keeps.
-    pub fn spec_of(&self, record: &Record) -> Result<Arc<Spec>, Error> {
-        let hash = record.execution.spec;
-        match read::spec(self.partition_of(record.execution.id), hash) {
-            Err(missing) => self.inner.specs.find(hash).ok_or(missing),
-            found => found,
+    pub async fn glance(&self, caller: &Caller, id: ExecutionId) -> Result<Arc<Record>, Error> {
+        if !self.holds_execution(id) {
+            return self.execution(caller, id).await;
         }
+        read::record(self.partition_of(id), &caller.tenant, id)
     }
 
     /// Executions, newest first. A page may be short and still name where to go on.
     pub async fn executions(&self, caller: &Caller, query: ListQuery) -> Result<Page, Error> {
         let mut pages = Vec::new();
         for partition in &self.inner.partitions {
-            self.inner.consensus.linearize(partition.id).await?;
-            let page = partition.machine().list(&caller.tenant, &query);
-            pages.push(
-                page.map_err(|error| Error::Unavailable { reason: format!("list executions: {error}") })?,
-            );
+            let question = Question::List(caller.tenant.clone(), Box::new(query.clone()));
+            match self.ask_state(partition, question).await? {
+                Found::List(page) => pages.push(page),
+                other => return Err(misplaced(&other)),
+            }
         }
         Ok(merge(pages, query.limit))
     }
@@ -136,13 +144,20 @@ impl Handle {
         from: Version,
         limit: usize,
     ) -> Result<Vec<Recorded>, Error> {
-        let partition = self.partition_of(id);
-        self.inner.consensus.linearize(partition.id).await?;
-        match partition.machine().history(&caller.tenant, id, from, limit.min(HISTORY_PAGE_MAX)) {
-            Ok(Some(events)) => Ok(events),
-            Ok(None) => Err(Rejection::ExecutionNotFound { id }.into()),
-            Err(error) => Err(Error::Unavailable { reason: format!("read the history of {id}: {error}") }),
+        let limit = limit.min(HISTORY_PAGE_MAX);
+        let question = Question::History(caller.tenant.clone(), id, from, limit);
+        match self.ask_state(self.partition_of(id), question).await? {
+            Found::History(events) => Ok(events),
+            other => Err(misplaced(&other)),
         }
+    }
+
+    /// Waits for a change of an execution; on a node that does not hold it, for a moment.
+    pub async fn changed(&self, watch: &mut consensus::Watch, id: ExecutionId) {
+        if self.holds_execution(id) {
+            return watch.changed().await;
+        }
+        let _time_to_look = tokio::time::timeout(LOOK_EVERY, watch.changed()).await;
     }
 
     /// Wakes on changes of an execution.
@@ -154,7 +169,7 @@ impl Handle {
     /// Why it is not further.
     pub async fn explain(&self, caller: &Caller, id: ExecutionId) -> Result<Vec<Reason>, Error> {
         let record = self.execution(caller, id).await?;
-        let spec = self.spec_of(&record)?;
+        let spec = self.spec_of(&record).await?;
         let now = self.inner.world.clock.now();
         let mut reasons = engine::explain(&record.execution, &spec, now);
         let partition = self.partition_of(id);
@@ -166,7 +181,32 @@ impl Handle {
                 until: None,
             });
         }
+        if !record.execution.status.is_finished() && partition.disk.is_full() {
+            reasons.push(Reason {
+                code: "disk_full",
+                step: None,
+                message: "the disk of its node is full; it goes on when there is room".to_owned(),
+                until: None,
+            });
+        }
         Ok(reasons)
+    }
+
+    /// Takes note of the room on the disk, which decides what is still done.
+    pub fn note_space(&self, space: Space) {
+        self.inner.disk.note(space);
+    }
+
+    /// How much room there is on the disk.
+    #[must_use]
+    pub fn disk_room(&self) -> DiskRoom {
+        self.inner.disk.room()
+    }
+
+    /// The id of this node.
+    #[must_use]
+    pub fn node(&self) -> u64 {
+        self.inner.consensus.node()
     }
 
     /// Where this node stands, the catalogue first.
@@ -195,7 +235,7 @@ impl Handle {
     fn leader_of(&self, partition: PartitionId) -> Option<u64> {
         match *self.inner.consensus.leadership(partition).borrow() {
             Leadership::Leading { .. } => Some(self.inner.consensus.node()),
-            Leadership::Following { leader } => leader,
+            Leadership::Following { leader } => leader.or_else(|| self.inner.table.leader(partition)),
         }
     }
 

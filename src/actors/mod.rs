@@ -20,16 +20,21 @@
 //! about 8 kB, so an execution that only waits for a time has none.
 
 mod admission;
+mod cluster;
 mod directory;
+mod disk;
 mod execution;
 mod flight;
 mod handle;
 mod partition;
 mod passing;
 mod read;
+mod reading;
 mod request;
+mod roster;
 mod route;
 mod specs;
+mod steward;
 mod submit;
 mod supervisor;
 mod timers;
@@ -37,6 +42,9 @@ mod tree;
 mod workflows;
 
 pub use crate::consensus::Watch;
+pub use cluster::{ClusterView, NodeView, join};
+pub use disk::DiskRoom;
 pub use handle::Handle;
 pub use request::{Caller, Error, PartitionHealth, PutWorkflow, Submission, Submitted, What, WorkflowPage};
+pub use roster::Roster;
 pub use tree::Tree;

@@ -8,6 +8,7 @@ use crate::runners::Registry;
 use crate::world::World;
 
 use super::directory::{Directory, Leading};
+use super::disk::Disk;
 use super::execution::{self, Birth, Start};
 use super::request::Error;
 
@@ -32,6 +33,8 @@ pub(crate) struct Partition {
     pub(crate) runners: Arc<Registry>,
     pub(crate) world: World,
     pub(crate) directory: Directory,
+    /// Of the node.
+    pub(crate) disk: Disk,
 }
 
 /// How hard to knock.
@@ -96,8 +99,12 @@ impl Partition {
         Ok(())
     }
 
-    /// How many actors may still be started for work that was accepted before.
+    /// How many actors may still be started for work that was accepted before: none while the disk is full,
+    /// because they could not record anything.
     pub(crate) fn room(&self) -> usize {
+        if self.disk.is_full() {
+            return 0;
+        }
         OWED_ACTIVE_MAX.saturating_sub(self.directory.active())
     }
 

@@ -9,11 +9,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::consensus::{CatalogueChange, CatalogueConflict, Claim, Record, Workflow};
+use crate::consensus::{
+    CatalogueChange, CatalogueConflict, Claim, GroupView, NodeChange, NodeConflict, NodeRecord, Record, Step,
+    Workflow,
+};
 use crate::engine::model::{ExecutionId, Input, PartitionId, Payload, Rejection, SpecHash, WorkflowId};
 use crate::storage::{self, codec};
 
 use super::partition::overloaded;
+use super::reading::{Found, Question};
 use super::request::{Caller, Error};
 
 const ASK: codec::Kind = codec::Kind(0x30);
@@ -36,6 +40,26 @@ pub(crate) enum Ask {
     },
     /// Change the catalogue.
     Change(Box<CatalogueChange>),
+    /// Change the nodes of the cluster.
+    Nodes(NodeChange),
+    /// Change the members of a partition.
+    Reshape {
+        /// Which.
+        partition: PartitionId,
+        /// How.
+        step: Step,
+    },
+    /// How do you see the partitions?
+    Views,
+    /// Take a node into the cluster, wherever that is decided.
+    Join(NodeChange),
+    /// Read the state of a partition.
+    Read {
+        /// Which.
+        partition: PartitionId,
+        /// What.
+        question: Question,
+    },
 }
 
 /// An execution that is to begin, its definition chosen and checked.
@@ -74,6 +98,14 @@ pub(crate) enum Answer {
     Changed(Result<Arc<Workflow>, CatalogueConflict>),
     /// It could not be met.
     Failed(Failure),
+    /// The node after the change.
+    Node(Result<NodeRecord, NodeConflict>),
+    /// It is done.
+    Reshaped,
+    /// All partitions, the catalogue first.
+    Views(Vec<GroupView>),
+    /// What was read.
+    Found(Found),
 }
 
 /// Why a request could not be met. Add variants at the end.
@@ -84,6 +116,8 @@ pub(crate) enum Failure {
     Overloaded,
     Elsewhere { partition: u16, leader: Option<u64> },
     Unavailable(String),
+    NodeRefused(NodeConflict),
+    DiskScarce,
 }
 
 impl Ask {
@@ -113,10 +147,14 @@ impl From<Error> for Failure {
             Error::KeyReused => Self::KeyReused,
             Error::Overloaded { .. } => Self::Overloaded,
             Error::Elsewhere { partition, leader } => Self::Elsewhere { partition: partition.0, leader },
+            Error::NodeRefused(conflict) => Self::NodeRefused(conflict),
+            Error::DiskScarce { .. } => Self::DiskScarce,
             Error::Definition(_)
             | Error::WorkflowNotFound { .. }
             | Error::VersionNotFound { .. }
             | Error::VersionConflict { .. }
+            | Error::NodeNotFound { .. }
+            | Error::StillHolds { .. }
             | Error::Unavailable { .. } => Self::Unavailable(error.to_string()),
         }
     }
@@ -132,6 +170,8 @@ impl From<Failure> for Error {
                 Self::Elsewhere { partition: PartitionId(partition), leader }
             }
             Failure::Unavailable(reason) => Self::Unavailable { reason },
+            Failure::NodeRefused(conflict) => Self::NodeRefused(conflict),
+            Failure::DiskScarce => super::disk::scarce(),
         }
     }
 }

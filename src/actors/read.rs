@@ -22,6 +22,15 @@ pub(crate) fn record(
     }
 }
 
+/// The text of a pinned definition.
+pub(crate) fn spec_text(partition: &Partition, hash: SpecHash) -> Result<Arc<str>, Error> {
+    match partition.machine().spec_text(hash) {
+        Ok(Some(text)) => Ok(text),
+        Ok(None) => Err(Error::Unavailable { reason: format!("definition {hash} is not in this partition") }),
+        Err(error) => Err(Error::Unavailable { reason: format!("read definition {hash}: {error}") }),
+    }
+}
+
 /// A pinned definition.
 pub(crate) fn spec(partition: &Partition, hash: SpecHash) -> Result<Arc<Spec>, Error> {
     match partition.machine().spec(hash) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::consensus::{Record, Workflow};
+use crate::consensus::{NodeConflict, Record, Workflow};
 use crate::engine::definition::Finding;
 use crate::engine::model::{PartitionId, Payload, Rejection, TenantId, WorkflowId};
 
@@ -110,6 +110,23 @@ pub enum Error {
         /// Its latest.
         current: u32,
     },
+    /// No such node.
+    #[error("there is no node {id} in this cluster")]
+    NodeNotFound {
+        /// The id asked for.
+        id: u64,
+    },
+    /// The cluster does not take the node so.
+    #[error(transparent)]
+    NodeRefused(NodeConflict),
+    /// A node that votes cannot be removed.
+    #[error("node {id} still votes in {partitions} partitions; drain it first")]
+    StillHolds {
+        /// Which node.
+        id: u64,
+        /// In how many partitions.
+        partitions: usize,
+    },
     /// The idempotency key was used for another request.
     #[error("this idempotency key was used before, for another request")]
     KeyReused,
@@ -129,6 +146,12 @@ pub enum Error {
         /// Who leads it, if known.
         leader: Option<u64>,
     },
+    /// The disk is nearly full: running executions go on, new ones are refused. Nothing was done.
+    #[error("the disk of the node is nearly full: new executions are refused until there is room")]
+    DiskScarce {
+        /// When to try again.
+        retry_after_ms: u64,
+    },
     /// No leader, or it did not answer in time. Whether a change happened is unknown.
     #[error("unavailable: {reason}")]
     Unavailable {
@@ -147,8 +170,12 @@ impl Error {
             Self::WorkflowNotFound { .. } => "workflow_not_found",
             Self::VersionNotFound { .. } => "version_not_found",
             Self::VersionConflict { .. } => "version_conflict",
+            Self::NodeNotFound { .. } => "node_not_found",
+            Self::NodeRefused(_) => "node_refused",
+            Self::StillHolds { .. } => "node_still_votes",
             Self::KeyReused => "idempotency_key_reused",
             Self::Overloaded { .. } => "overloaded",
+            Self::DiskScarce { .. } => "disk_scarce",
             Self::Elsewhere { .. } | Self::Unavailable { .. } => "unavailable",
         }
     }

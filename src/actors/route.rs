@@ -5,6 +5,7 @@
 //! request whose outcome is unknown is repeated only if repeating it is harmless.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -30,6 +31,9 @@ const DIRECTORY_POLL: Duration = Duration::from_millis(2);
 /// The wait before a leader that turned a request down is looked for again, unless leadership changes sooner.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
+/// Between two looks who leads a partition that is held elsewhere.
+const TABLE_AGAIN: Duration = Duration::from_millis(100);
+
 /// Where a request is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
@@ -51,7 +55,12 @@ pub(super) enum Repeat {
 pub(super) struct Others(pub(super) Option<Peers>);
 
 impl Others {
-    async fn ask(&self, node: u64, ask: &Ask, deadline: Duration) -> Result<Answer, Unanswered> {
+    /// The name of the cluster; empty for a node without any.
+    pub(super) fn cluster_name(&self) -> String {
+        self.0.as_ref().map(|peers| peers.me().cluster).unwrap_or_default()
+    }
+
+    pub(super) async fn ask(&self, node: u64, ask: &Ask, deadline: Duration) -> Result<Answer, Unanswered> {
         let alone = || Unanswered::Unreachable("this node is alone".to_owned());
         let peers = self.0.as_ref().ok_or_else(alone)?;
         let answer = peers.ask(node, ask.encode(), deadline).await?;
@@ -88,6 +97,11 @@ impl Handle {
                     }
                 }
             };
+            if let Err(Error::Elsewhere { leader, .. }) = &answer
+                && !self.holds(partition)
+            {
+                self.inner.table.correct(partition, *leader);
+            }
             let again = match &answer {
                 Err(Error::Elsewhere { .. }) => true,
                 Err(Error::Unavailable { .. }) => repeat == Repeat::Harmless,
@@ -116,6 +130,7 @@ impl Handle {
     }
 
     async fn change_here(&self, change: CatalogueChange) -> Result<Answer, Error> {
+        self.inner.disk.admit_change()?;
         Ok(Answer::Changed(self.inner.consensus.change(change).await?))
     }
 
@@ -131,13 +146,20 @@ impl Handle {
                         self.opened(partition).await;
                         return Ok(Place::Here);
                     }
-                    Leadership::Following { leader: Some(node) } if node != me => {
+                    Leadership::Following { leader: Some(node) } if node != me && self.holds(partition) => {
                         return Ok(Place::There(node));
                     }
                     Leadership::Following { .. } => {}
                 }
+                if !self.holds(partition)
+                    && let Some(node) = self.inner.table.leader(partition).filter(|node| *node != me)
+                {
+                    return Ok(Place::There(node));
+                }
                 let stopped = Error::Unavailable { reason: "the node is stopping".to_owned() };
-                leadership.changed().await.map_err(|_| stopped)?;
+                if let Ok(Err(_)) = tokio::time::timeout(TABLE_AGAIN, leadership.changed()).await {
+                    return Err(stopped);
+                }
             }
         };
         let left = LEADER_MAX.saturating_sub(begun.elapsed()).max(LOOK_AGAIN);
@@ -170,6 +192,14 @@ impl Desk for Handle {
                 Ok(Ask::Submit(begin)) => self.begin_here(*begin, None).await,
                 Ok(Ask::Act { caller, id, input }) => self.act_here(&caller, id, &input).await,
                 Ok(Ask::Change(change)) => self.change_here(*change).await,
+                Ok(Ask::Nodes(change)) => self.change_nodes_here(change).await,
+                Ok(Ask::Reshape { partition, step }) => self.reshape_here(partition, step).await,
+                Ok(Ask::Views) if self.inner.leaving.load(Ordering::SeqCst) => {
+                    Err(Error::Unavailable { reason: "the node is stopping".to_owned() })
+                }
+                Ok(Ask::Views) => Ok(Answer::Views(self.group_views())),
+                Ok(Ask::Read { partition, question }) => self.answered_here(partition, &question).await,
+                Ok(Ask::Join(change)) => self.change_nodes(change).await.map(|node| Answer::Node(Ok(node))),
                 Err(error) => {
                     tracing::warn!(from, %error, "another node asked something this release does not know");
                     Err(Error::Unavailable { reason: format!("a request of node {from}: {error}") })
@@ -190,7 +220,7 @@ pub(super) fn unknown(reason: &str) -> Error {
 }
 
 /// Another node answered something else.
-pub(super) fn misplaced(answer: &Answer) -> Error {
+pub(super) fn misplaced(answer: &impl std::fmt::Debug) -> Error {
     unknown(&format!("another node gave the answer to another question: {answer:?}"))
 }
 
@@ -202,6 +232,7 @@ impl From<consensus::Error> for Error {
             consensus::Error::NoLeader { partition, hint } => Self::Elsewhere { partition, leader: hint },
             consensus::Error::Timeout { .. }
             | consensus::Error::LeadershipLost { .. }
+            | consensus::Error::Members { .. }
             | consensus::Error::Stopped
             | consensus::Error::Fatal { .. } => Self::Unavailable { reason: error.to_string() },
         }

@@ -74,6 +74,7 @@ impl Handle {
         if partition.directory.epoch().is_none() {
             return Err(partition.no_leader());
         }
+        self.inner.disk.admit_submission()?;
         let tenant = begin.caller.tenant.clone();
         if begin.again
             && let Ok(record) = read::record(partition, &tenant, begin.id)
@@ -127,14 +128,14 @@ impl Handle {
 
     fn new_id(&self, caller: &Caller, key: Option<&str>) -> ExecutionId {
         let entropy = self.inner.world.entropy.bits();
-        let chance = u16::try_from(entropy >> 100).unwrap_or(0);
+        let chance = slot_of_chance(entropy);
         let slot = match (key, self.led_here(entropy >> 64)) {
             (Some(key), _) => slot_of(caller, key),
             (None, Some(partition)) => {
                 let slots = self.inner.consensus.slots_of(partition.id);
                 slots.start + chance % (slots.end - slots.start)
             }
-            (None, None) => chance % ExecutionId::SLOTS,
+            (None, None) => chance,
         };
         ExecutionId::new(self.inner.world.clock.now().unix_ms(), entropy, slot)
     }
@@ -171,6 +172,11 @@ impl Handle {
     }
 }
 
+/// A slot, each as likely as any other. The bits it takes are not in the id: the time stands there.
+fn slot_of_chance(entropy: u128) -> u16 {
+    u16::try_from(entropy >> 116).expect("twelve bits are left")
+}
+
 /// The slot of an idempotency key: a repeat lands where the first one is.
 fn slot_of(caller: &Caller, key: &str) -> u16 {
     let digest =
@@ -194,4 +200,19 @@ fn claim_of(key: &str, submission: &Submission, chosen: &Chosen) -> Claim {
         request.update(value);
     }
     Claim { key: Sha256::digest(key).into(), request: request.finalize().into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_slot_is_met_by_chance() {
+        let mut met = vec![0_u32; usize::from(ExecutionId::SLOTS)];
+        for count in 0..100_u128 * 4096 {
+            let entropy = count.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+            met[usize::from(slot_of_chance(entropy))] += 1;
+        }
+        assert!(met.iter().all(|met| (50..200).contains(met)), "{met:?}");
+    }
 }

@@ -224,7 +224,7 @@ impl State {
     /// may be just on its way.
     fn sweep(&mut self, myself: &ActorRef<Message>) {
         myself.send_after(SWEEP_EVERY, || Message::Sweep);
-        if self.leading.is_none() || !self.to_start.is_empty() {
+        if self.leading.is_none() || !self.to_start.is_empty() || self.partition.room() == 0 {
             return;
         }
         let before = self.partition.world.clock.now() - SWEEP_GRACE;

@@ -1,9 +1,12 @@
 //! Plants the tree and fells it.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use ractor::{Actor, ActorCell, ActorRef};
+use ractor::{Actor, ActorRef};
+use tokio::task::JoinSet;
+use tokio::task::JoinSet;
 
 use crate::consensus;
 use crate::consensus::peer::Peers;
@@ -12,12 +15,17 @@ use crate::world::World;
 
 use super::admission::Admission;
 use super::directory::Directory;
+use super::disk::Disk;
 use super::handle::{Handle, Inner};
 use super::partition::Partition;
+use super::reading::Table;
 use super::request::Error;
+use super::roster::{self, Roster};
 use super::route::Others;
 use super::specs::Specs;
-use super::supervisor::{NodeSupervisor, stop_children};
+use super::steward;
+use super::steward;
+use super::supervisor::NodeSupervisor;
 
 /// How long the actors get to end. What is in flight then is cut off and found again at the next start.
 const STOP_MAX: Duration = Duration::from_secs(10);
@@ -26,6 +34,8 @@ const STOP_MAX: Duration = Duration::from_secs(10);
 pub struct Tree {
     root: ActorRef<()>,
     handle: Handle,
+    /// What looks after the cluster.
+    keepers: JoinSet<()>,
 }
 
 impl Tree {
@@ -36,7 +46,9 @@ impl Tree {
         runners: Arc<Registry>,
         world: World,
         others: Option<Peers>,
+        roster: Roster,
     ) -> Result<Self, Error> {
+        let disk = Disk::default();
         let partitions: Vec<_> = consensus
             .partitions()
             .into_iter()
@@ -47,6 +59,7 @@ impl Tree {
                     runners: runners.clone(),
                     world: world.clone(),
                     directory: Directory::default(),
+                    disk: disk.clone(),
                 })
             })
             .collect();
@@ -55,9 +68,27 @@ impl Tree {
             spawned.map_err(|error| Error::Unavailable { reason: format!("start the actors: {error}") })?;
         let catalogue = runners.catalogue();
         let (specs, admission) = (Specs::default(), Admission::default());
+        let peers = others.clone();
         let others = Others(others);
-        let inner = Inner { consensus, partitions, catalogue, world, specs, admission, others };
-        Ok(Self { root, handle: Handle { inner: Arc::new(inner) } })
+        let inner = Inner {
+            consensus,
+            partitions,
+            catalogue,
+            world,
+            specs,
+            admission,
+            disk,
+            others,
+            table: Table::default(),
+            leaving: AtomicBool::new(false),
+        };
+        let handle = Handle { inner: Arc::new(inner) };
+        let mut keepers = JoinSet::new();
+        if let Some(peers) = peers {
+            keepers.spawn(steward::keep(handle.clone(), roster.replicas));
+            keepers.spawn(roster::keep(handle.clone(), peers, roster));
+        }
+        Ok(Self { root, handle, keepers })
     }
 
     /// The door.
@@ -67,7 +98,8 @@ impl Tree {
     }
 
     /// Stops every actor. Attempts in flight are cancelled; their executions know them as started.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
+        self.keepers.shutdown().await;
         for partition in &self.handle.inner.partitions {
             partition.directory.close();
         }

@@ -9,7 +9,9 @@ use crate::engine::definition::Spec;
 use crate::engine::model::{DefinitionStatus, PartitionId, WorkflowId};
 
 use super::handle::Handle;
+use super::reading::{Found, Question};
 use super::request::{Caller, Error, PutWorkflow, WorkflowPage};
+use super::route::misplaced;
 
 /// Workflows on one page.
 const PAGE_MAX: usize = 200;
@@ -85,8 +87,10 @@ impl Handle {
         self.workflow(caller, id).await?;
         let mut unfinished = 0;
         for partition in &self.inner.partitions {
-            self.inner.consensus.linearize(partition.id).await?;
-            unfinished += partition.machine().running_of(&caller.tenant, id);
+            match self.ask_state(partition, Question::Unfinished(caller.tenant.clone(), id)).await? {
+                Found::Unfinished(count) => unfinished += count,
+                other => return Err(misplaced(&other)),
+            }
         }
         let (tenant, by) = (caller.tenant.clone(), caller.user.clone());
         let archive = unfinished > 0;

@@ -11,6 +11,7 @@ use crate::engine::definition::Spec;
 use crate::engine::model::{ExecutionId, Recorded, Rejection, Version};
 
 use super::ask::Cursor;
+use super::problem::Problem;
 use super::shape::{Log, payload_bytes};
 
 /// Events read at once. A history may have large payloads; so few of them fit in memory.
@@ -35,12 +36,12 @@ pub(super) async fn finished(
     loop {
         // The state of this node is enough to see the end by. If another one recorded the submission, this one
         // hears of it in a moment.
-        match handle.glance(caller, id) {
+        match handle.glance(caller, id).await {
             Ok(record) if record.execution.status.is_finished() => return Ok(record),
             Ok(_) | Err(Error::Rejected(Rejection::ExecutionNotFound { .. })) => {}
             Err(error) => return Err(error),
         }
-        if timeout_at(deadline, watch.changed()).await.is_err() {
+        if timeout_at(deadline, handle.changed(&mut watch, id)).await.is_err() {
             return handle.execution(caller, id).await;
         }
     }
@@ -53,7 +54,7 @@ pub(super) async fn with_spec(
     id: ExecutionId,
 ) -> Result<(Arc<Record>, Arc<Spec>), Error> {
     let record = handle.execution(caller, id).await?;
-    let spec = handle.spec_of(&record)?;
+    let spec = handle.spec_of(&record).await?;
     Ok((record, spec))
 }
 
@@ -119,6 +120,16 @@ pub(super) fn versions_page(
     (items, next)
 }
 
+/// Whether a reader can have read as far as it says. Errors: a problem that names the parameter.
+pub(super) fn check_after(name: &str, record: &Record, after: Version) -> Result<(), Problem> {
+    let version = record.execution.version;
+    if after > version {
+        let detail = format!("this execution has {version} events, and none of the id {after}");
+        return Err(Problem::parameter(name, detail));
+    }
+    Ok(())
+}
+
 /// Follows the history of an execution to its end.
 pub(super) struct Follow {
     handle: Handle,
@@ -143,7 +154,7 @@ impl Follow {
     pub(super) async fn next(&mut self) -> Result<Option<Vec<(Version, Recorded)>>, Error> {
         loop {
             if !self.look {
-                self.watch.changed().await;
+                self.handle.changed(&mut self.watch, self.id).await;
             }
             let events = self.handle.history(&self.caller, self.id, self.after, CHUNK).await?;
             if !events.is_empty() {

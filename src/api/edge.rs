@@ -23,6 +23,8 @@ use super::problem::Problem;
 
 /// The header that carries the trace id.
 pub(super) const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
+/// The header, or the trailer, that carries the stable code of a failed gRPC call.
+pub(super) const GRPC_CODE: &str = "everstep-code";
 /// What pages of another origin may send.
 const CORS_HEADERS: &str =
     "authorization, content-type, idempotency-key, if-match, last-event-id, traceparent";
@@ -30,7 +32,7 @@ const CORS_HEADERS: &str =
 const CORS_EXPOSED: &str = "etag, idempotent-replayed, location, retry-after, x-trace-id";
 
 /// Runs a request inside everything described above.
-pub(super) async fn edge(State(front): State<Front>, request: Request, next: Next) -> Response {
+pub(super) async fn edge(State(front): State<Front>, mut request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let trace_id =
         trace_id(request.headers()).unwrap_or_else(|| format!("{:032x}", front.world.entropy.bits()));
@@ -42,14 +44,20 @@ pub(super) async fn edge(State(front): State<Front>, request: Request, next: Nex
         return preflight(origin);
     }
 
-    let ran = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-    let mut response = ran.unwrap_or_else(|_| {
-        tracing::error!(trace_id, "a handler panicked");
-        Problem::internal().into_response()
-    });
+    // A connection may have been refused before there was a request.
+    let mut response = match request.extensions_mut().remove::<Problem>() {
+        Some(refused) => refused.into_response(),
+        None => AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
+            tracing::error!(trace_id, "a handler panicked");
+            Problem::internal().into_response()
+        }),
+    };
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(problem) = &problem {
         response = if grpc { grpc_failure(problem) } else { fill(response, problem, &trace_id) };
+    }
+    if grpc {
+        name_failure(response.headers_mut());
     }
     dress(response.headers_mut(), &trace_id, origin);
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
@@ -119,7 +127,30 @@ fn grpc_failure(problem: &Problem) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert("grpc-status", HeaderValue::from_static(code));
+    if let Ok(name) = HeaderValue::from_str(&problem.code) {
+        headers.insert(GRPC_CODE, name);
+    }
     response
+}
+
+/// Gives a call that the gRPC library refused by itself the stable code that all failures have.
+fn name_failure(headers: &mut HeaderMap) {
+    if headers.contains_key(GRPC_CODE) {
+        return;
+    }
+    let message = headers.get("grpc-message").map(HeaderValue::as_bytes).unwrap_or_default();
+    let name = match headers.get("grpc-status").map(HeaderValue::as_bytes) {
+        // "decoded message length too large"
+        Some(b"11") => "body_too_large",
+        Some(b"12") => "unsupported",
+        // "failed to decode Protobuf message", encoded, for which the library blames the server.
+        Some(b"13") if message.starts_with(b"failed%20to%20decode") => {
+            headers.insert("grpc-status", HeaderValue::from_static("3"));
+            "invalid_message"
+        }
+        _ => return,
+    };
+    headers.insert(GRPC_CODE, HeaderValue::from_static(name));
 }
 
 fn dress(headers: &mut HeaderMap, trace_id: &str, origin: Option<HeaderValue>) {

@@ -18,7 +18,7 @@
 //! Payloads are JSON text from the first byte to the last. Answers are assembled by copying that
 //! text, so that an execution's outcome costs no parsing on its way out.
 //!
-//! Caveats: a request whose headers are too large is refused by the HTTP library with a bare 431.
+//! Caveats: over HTTP/2, headers that are too large are refused by the HTTP library with a bare 431.
 //! An answer `unavailable` does not say whether a change happened; an `Idempotency-Key` makes it
 //! safe to ask again.
 

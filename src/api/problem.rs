@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::actors::Error;
 use crate::engine::definition::Finding;
-use crate::engine::model::Rejection;
+use crate::engine::model::{InputMistake, Rejection};
 
 use super::shape::Object;
 
@@ -112,6 +112,12 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     }
 
+    /// There are as many connections as there may be.
+    pub(super) fn connections(max: usize) -> Self {
+        let detail = format!("this node has {max} connections open, which is its limit; come back later");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_connections", detail).after(1)
+    }
+
     /// Moves every place it names below `prefix`, for a document that came inside another.
     pub(super) fn below(mut self, prefix: &str) -> Self {
         self.pointer = self.pointer.take().map(|pointer| format!("{prefix}{pointer}"));
@@ -197,8 +203,8 @@ impl From<Rejection> for Problem {
             Rejection::InvalidInput { .. } | Rejection::Limit { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         };
         let problem = Self::new(status, rejection.code(), rejection.to_string());
-        match &rejection {
-            Rejection::InvalidInput { pointer, .. } => problem.at(format!("/input{pointer}")),
+        match rejection {
+            Rejection::InvalidInput { mistakes } => invalid_input(problem, mistakes),
             _ => problem,
         }
     }
@@ -215,6 +221,8 @@ impl From<Error> for Problem {
                 Self::new(StatusCode::NOT_FOUND, code, detail)
             }
             Error::VersionConflict { .. } => Self::new(StatusCode::PRECONDITION_FAILED, code, detail),
+            Error::NodeNotFound { .. } => Self::new(StatusCode::NOT_FOUND, code, detail),
+            Error::NodeRefused(_) | Error::StillHolds { .. } => Self::new(StatusCode::CONFLICT, code, detail),
             Error::KeyReused => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail).named("Idempotency-Key")
             }
@@ -222,11 +230,30 @@ impl From<Error> for Problem {
                 let seconds = retry_after_ms.div_ceil(1_000).max(1);
                 Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail).after(seconds)
             }
+            Error::DiskScarce { retry_after_ms } => {
+                let seconds = retry_after_ms.div_ceil(1_000).max(1);
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, code, detail).after(seconds)
+            }
             Error::Elsewhere { .. } | Error::Unavailable { .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).after(1)
             }
         }
     }
+}
+
+/// An input that does not match its schema. The first mistake also stands at the top.
+fn invalid_input(mut problem: Problem, mistakes: Vec<InputMistake>) -> Problem {
+    let finding = |InputMistake { pointer, message }| Finding {
+        pointer: format!("/input{pointer}"),
+        code: "invalid_input",
+        message,
+        hint: None,
+        line: None,
+        column: None,
+    };
+    problem.errors = mistakes.into_iter().map(finding).collect();
+    problem.pointer = problem.errors.first().map(|finding| finding.pointer.clone());
+    problem
 }
 
 /// A definition that did not pass its check. The first finding also stands at the top, for those who

@@ -6,7 +6,9 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::bench::BenchArgs;
+use super::cluster::ClusterCommand;
 use super::executions::ExecutionsCommand;
+use super::node::Overrides;
 use super::output::Format;
 use super::run::RunArgs;
 use super::workflows::WorkflowsCommand;
@@ -44,7 +46,7 @@ pub(super) struct Globals {
 pub(super) enum Command {
     /// Run a definition and show it live: here, or on --server
     Run(RunArgs),
-    /// One node for a person at a desk: shell steps allowed, no login
+    /// One node or several for a person at a desk: shell steps allowed, no login
     Dev(DevArgs),
     /// A node with settings from a file
     Serve(ServeArgs),
@@ -54,6 +56,9 @@ pub(super) enum Command {
     /// Runs of workflows
     #[command(subcommand, visible_alias = "execution")]
     Executions(ExecutionsCommand),
+    /// The nodes: who holds what, and how they come and go
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// Say whether a data directory is whole, and what is wrong where
     Verify(VerifyArgs),
     /// Measure a node under load
@@ -74,6 +79,12 @@ pub(super) struct DevArgs {
     /// Where to keep everything [default: .everstep]
     #[arg(long, value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
+    /// So many nodes, each a process of its own, on this port and those above it
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=9))]
+    pub(super) nodes: u16,
+    /// Stop when stdin is closed: this is one of several nodes, and whoever started it is gone
+    #[arg(long, hide = true, conflicts_with = "nodes")]
+    pub(super) lifeline: bool,
 }
 
 /// Arguments of `serve`.
@@ -91,6 +102,29 @@ pub(super) struct ServeArgs {
     /// Answer on addresses that others can reach although nobody has to log in
     #[arg(long)]
     pub(super) insecure: bool,
+    /// Join the cluster of the node that listens for others here; only a node without a place does
+    #[arg(long, value_name = "ADDR")]
+    pub(super) join: Option<String>,
+    /// This node's id in the cluster, over what the file says
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) node: Option<u64>,
+    /// Where the other nodes reach this one, over what the file says
+    #[arg(long, value_name = "ADDR")]
+    pub(super) peer: Option<String>,
+}
+
+impl ServeArgs {
+    /// What these flags set, over everything else.
+    pub(super) fn overrides(&self) -> Overrides {
+        Overrides {
+            listen: self.listen.clone(),
+            data_dir: self.data_dir.clone(),
+            insecure: self.insecure,
+            join: self.join.clone(),
+            node: self.node,
+            peer: self.peer.clone(),
+        }
+    }
 }
 
 /// Arguments of `verify`.

@@ -168,7 +168,10 @@ impl From<io::Error> for Failure {
 
 impl From<node::Error> for Failure {
     fn from(error: node::Error) -> Self {
-        let exit = if matches!(error, node::Error::Settings(_)) { Exit::Usage } else { Exit::Unavailable };
+        let exit = match error {
+            node::Error::Settings(_) | node::Error::Exposed { .. } => Exit::Usage,
+            _ => Exit::Unavailable,
+        };
         Self::new(exit, error.code(), error.to_string())
     }
 }

@@ -16,15 +16,17 @@
 //! # Reading order
 //!
 //! `args` (what can be asked), `failure` (how it can end), `output` (how it is shown), then a file for
-//! each command; `run` and `bench` are folders.
+//! each command; `run`, `bench`, `cluster` and `nodes` are folders.
 
 mod args;
 mod bench;
+mod cluster;
 mod completions;
 mod config;
 mod connect;
 mod executions;
 mod failure;
+mod nodes;
 mod output;
 mod run;
 mod serve;
@@ -79,6 +81,7 @@ async fn run_command(cli: Cli) -> Result<Exit, Failure> {
         Command::Serve(args) => serve::serve(&globals, args).await,
         Command::Workflows(command) => Box::pin(workflows::run(&globals, command)).await,
         Command::Executions(command) => Box::pin(executions::run(&globals, command)).await,
+        Command::Cluster(command) => Box::pin(cluster::run(&globals, command)).await,
         Command::Verify(args) => verify::run(&globals, &args),
         Command::Bench(args) => Box::pin(bench::run(&globals, args)).await,
         Command::Config(command) => config::run(&globals, &command),

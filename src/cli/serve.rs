@@ -1,36 +1,50 @@
 //! `dev` and `serve`: a node, until it is asked to stop.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::args::{DevArgs, Globals, ServeArgs};
 use super::failure::{Exit, Failure};
 use super::node::{self, Node, Overrides, Settings};
+use super::nodes;
 use super::output::{self, Format};
 use super::stop::Stop;
 use super::style::Style;
 
+/// What `dev` allows that `serve` does not.
+pub(super) const DEV_NOTES: [&str; 2] = [
+    "shell    steps may run commands on this machine",
+    "callers  nobody has to log in; whoever calls acts as the user `dev`",
+];
+
+/// How long a node whose parent is gone may take to stop. Nothing is lost by ending sooner.
+const ORPHAN_STOP_MAX: Duration = Duration::from_secs(10);
+
 pub(super) async fn dev(globals: &Globals, args: DevArgs) -> Result<Exit, Failure> {
-    let overrides = Overrides { listen: args.listen, data_dir: args.data_dir, insecure: false };
+    let overrides = Overrides { listen: args.listen, data_dir: args.data_dir, ..Overrides::default() };
     let settings = Settings::dev(std::env::vars(), overrides).map_err(node::Error::from)?;
-    let notes = [
-        "shell    steps may run commands on this machine",
-        "callers  nobody has to log in; whoever calls acts as the user `dev`",
-    ];
-    serve_until_stopped(globals, settings, &notes).await
+    if args.nodes > 1 {
+        return Box::pin(nodes::run(globals, &settings, args.nodes)).await;
+    }
+    let stop = if args.lifeline { Stop::listen()?.or_stdin_closed() } else { Stop::listen()? };
+    serve_until_stopped(globals, settings, stop, &DEV_NOTES).await
 }
 
 pub(super) async fn serve(globals: &Globals, args: ServeArgs) -> Result<Exit, Failure> {
-    let overrides = Overrides { listen: args.listen, data_dir: args.data_dir, insecure: args.insecure };
-    let settings =
-        Settings::load(args.config.as_deref(), std::env::vars(), overrides).map_err(node::Error::from)?;
-    serve_until_stopped(globals, settings, &[]).await
+    let settings = Settings::load(args.config.as_deref(), std::env::vars(), args.overrides())
+        .map_err(node::Error::from)?;
+    serve_until_stopped(globals, settings, Stop::listen()?, &[]).await
 }
 
-async fn serve_until_stopped(globals: &Globals, settings: Settings, notes: &[&str]) -> Result<Exit, Failure> {
+async fn serve_until_stopped(
+    globals: &Globals,
+    settings: Settings,
+    mut stop: Stop,
+    notes: &[&str],
+) -> Result<Exit, Failure> {
     node::log_to_stderr(&settings.log.level, settings.log.format == "json");
-    let mut stop = Stop::listen()?;
     let data_dir = settings.node.data_dir.clone();
     let node = tokio::select! {
         node = Node::start(settings) => node?,
@@ -53,6 +67,7 @@ async fn finish(node: Node, stop: &mut Stop) -> Result<Exit, Failure> {
     tokio::select! {
         stopped = node.stop() => stopped?,
         () = stop.asked() => {}
+        () = tokio::time::sleep(ORPHAN_STOP_MAX), if stop.is_orphan() => {}
     }
     Ok(Exit::Done)
 }

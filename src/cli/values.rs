@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::failure::Failure;
+use crate::engine::model::OversizedInteger;
 
 /// A definition or an input may be 4 MiB; a file beyond this is a mistake.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -34,15 +35,40 @@ pub(super) fn read_input(argument: Option<&str>) -> Result<Option<Value>, Failur
     let Some(argument) = argument else { return Ok(None) };
     let Some(path) = argument.strip_prefix('@') else {
         return match serde_json::from_str(argument) {
-            Ok(value) => Ok(Some(value)),
+            Ok(value) => whole(argument, "--input").map(|()| Some(value)),
             Err(error) => Err(Failure::usage("input", format!("--input is not JSON: {error}"))
                 .with_hint("write it as '{\"name\": \"value\"}', or @FILE")),
         };
     };
     let (text, name) = read_text(path)?;
+    // JSON is read as JSON, so that a mistake in it has its line and its column.
+    if text.trim_start().starts_with(['{', '[']) && path.ends_with(".json") {
+        let value = serde_json::from_str(&text)
+            .map_err(|error| Failure::usage("input", format!("{name} is not JSON: {error}")))?;
+        return whole(&text, &name).map(|()| Some(value));
+    }
     match serde_saphyr::from_str(&text) {
+        // Digits in the text may be part of a string; only a number can have lost some.
+        Ok(value) if is_rounded(&value) => whole(&text, &name).map(|()| Some(value)),
         Ok(value) => Ok(Some(value)),
         Err(error) => Err(Failure::usage("input", format!("{name} is neither JSON nor YAML: {error}"))),
+    }
+}
+
+/// Refuses an integer that would lose digits on its way.
+fn whole(text: &str, name: &str) -> Result<(), Failure> {
+    let Some(OversizedInteger { digits, line, column }) = OversizedInteger::find(text) else { return Ok(()) };
+    let message = format!("{name}:{line}:{column}: the integer {digits:.40} does not fit 64 bits");
+    Err(Failure::usage("input", message).with_hint("write it as a string"))
+}
+
+/// Whether there is a number in it that may have been an integer beyond 64 bits.
+fn is_rounded(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.is_f64() && number.as_f64().is_some_and(|it| it.abs() >= 9e18),
+        Value::Array(items) => items.iter().any(is_rounded),
+        Value::Object(fields) => fields.values().any(is_rounded),
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
     }
 }
 
@@ -128,10 +154,16 @@ mod tests {
         assert_eq!(read_input(None).unwrap(), None);
         assert_eq!(read_input(Some("{\"a\":1}")).unwrap(), Some(serde_json::json!({"a": 1})));
         assert!(read_input(Some("{a")).is_err());
+        assert!(read_input(Some("[18446744073709551615]")).is_ok());
+        assert!(read_input(Some("[18446744073709551617]")).is_err());
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("input.yaml");
-        std::fs::write(&file, "a: [1, two]\n").unwrap();
         let argument = format!("@{}", file.display());
+        std::fs::write(&file, "a: 18446744073709551617\n").unwrap();
+        assert!(read_input(Some(&argument)).is_err());
+        std::fs::write(&file, "a: call 18446744073709551617 now\n").unwrap();
+        assert!(read_input(Some(&argument)).is_ok());
+        std::fs::write(&file, "a: [1, two]\n").unwrap();
         assert_eq!(read_input(Some(&argument)).unwrap(), Some(serde_json::json!({"a": [1, "two"]})));
     }
 }

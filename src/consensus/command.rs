@@ -9,7 +9,7 @@ use crate::engine::model::{
     DefinitionStatus, Epoch, Event, ExecutionId, SpecHash, TenantId, Timestamp, Version, WorkflowId,
 };
 
-use super::view::{Record, Workflow};
+use super::view::{Membership, NodeRecord, Record, Workflow};
 
 /// One Raft entry. Storage format: add variants at the end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,13 @@ pub enum Command {
         at: Timestamp,
         /// What changes.
         change: CatalogueChange,
+    },
+    /// A change of the nodes; only in partition 0.
+    Node {
+        /// The leader's time.
+        at: Timestamp,
+        /// What changes.
+        change: NodeChange,
     },
 }
 
@@ -119,6 +126,57 @@ pub enum CatalogueChange {
     },
 }
 
+/// A change of the nodes of the cluster. Storage format: add variants at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NodeChange {
+    /// A node says who it is and where; it does so at each start.
+    Register {
+        /// The id it has or wants; 0: any that is free.
+        id: u64,
+        /// Its disk.
+        incarnation: u128,
+        /// Where other nodes reach it.
+        peer: String,
+        /// Where users reach it.
+        public: String,
+    },
+    /// An id for a node that will come.
+    Reserve,
+    /// What it is in the cluster.
+    Set {
+        /// Which node.
+        id: u64,
+        /// What it becomes.
+        membership: Membership,
+    },
+}
+
+/// Why a change of the nodes was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum NodeConflict {
+    /// No such node.
+    #[error("there is no such node")]
+    NotFound,
+    /// Another disk has the id, or had it.
+    #[error("id {id} belongs to another node, and ids are never used again")]
+    Taken {
+        /// The id.
+        id: u64,
+    },
+    /// The node was removed for good.
+    #[error("node {id} was removed; its id is never used again, so it has to join with an empty directory")]
+    Removed {
+        /// Which.
+        id: u64,
+    },
+    /// The id is kept for a node that has not come yet.
+    #[error("node {id} has not come yet; its id can be removed, and nothing else")]
+    NotCome {
+        /// Which.
+        id: u64,
+    },
+}
+
 /// What applying an entry answers to its proposer.
 #[derive(Debug, Clone)]
 pub enum Reply {
@@ -130,6 +188,8 @@ pub enum Reply {
     Batch(Vec<Result<Arc<Record>, Conflict>>),
     /// The workflow after the change.
     Catalogue(Result<Arc<Workflow>, CatalogueConflict>),
+    /// The node after the change.
+    Node(Result<NodeRecord, NodeConflict>),
 }
 
 /// Why an append was refused. Nothing of it was recorded.

@@ -44,6 +44,14 @@ pub enum Error {
     /// This node is stopping. The change may still be committed.
     #[error("the node is stopping")]
     Stopped,
+    /// The members of the partition cannot be changed so. Nothing was proposed.
+    #[error("members of partition {partition}: {reason}")]
+    Members {
+        /// Which partition.
+        partition: PartitionId,
+        /// Why.
+        reason: String,
+    },
     /// The node could not be started or has to exit.
     #[error("consensus of partition {partition}: {reason}")]
     Fatal {
@@ -59,7 +67,10 @@ impl Error {
     #[must_use]
     pub const fn is_refused(&self) -> bool {
         match self {
-            Self::NoLeader { .. } | Self::Overloaded { .. } | Self::TooLarge { .. } => true,
+            Self::NoLeader { .. }
+            | Self::Overloaded { .. }
+            | Self::TooLarge { .. }
+            | Self::Members { .. } => true,
             Self::Timeout { .. } | Self::LeadershipLost { .. } | Self::Stopped | Self::Fatal { .. } => false,
         }
     }

@@ -13,7 +13,10 @@ use super::group::{Common, Group};
 use super::proposer::{WISH_BYTES_MAX, Wish};
 use super::room::Place;
 use super::state::Machine;
-use super::{Append, CatalogueChange, CatalogueConflict, Conflict, Record, Workflow};
+use super::{
+    Append, CatalogueChange, CatalogueConflict, Conflict, NodeChange, NodeConflict, NodeRecord, Record,
+    Workflow,
+};
 
 /// Who leads a partition, as this node knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +143,16 @@ impl Handle {
         answer.await.map_err(|_| Error::Stopped)?
     }
 
+    /// Changes the nodes of the cluster, if this node leads the catalogue.
+    ///
+    /// # Errors
+    /// As for [`Handle::append`].
+    pub async fn change_nodes(&self, change: NodeChange) -> Result<Result<NodeRecord, NodeConflict>, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.wish(PartitionId::CATALOGUE, Wish::Node { change, reply })?;
+        answer.await.map_err(|_| Error::Stopped)?
+    }
+
     /// The replicated state of a partition, 0 being the catalogue.
     #[must_use]
     pub fn machine(&self, partition: PartitionId) -> &Arc<Machine> {
@@ -190,7 +203,7 @@ impl Handle {
         self.group(partition).room.take(bytes).ok_or(full)
     }
 
-    fn group(&self, partition: PartitionId) -> &Group {
+    pub(super) fn group(&self, partition: PartitionId) -> &Group {
         &self.inner.groups[usize::from(partition.0)]
     }
 

@@ -38,6 +38,7 @@ mod group;
 mod handle;
 mod leadership;
 mod log_store;
+mod members;
 mod network;
 pub mod peer;
 mod positions;
@@ -56,11 +57,15 @@ mod types;
 mod view;
 mod weight;
 
-pub use command::{Append, Batch, CatalogueChange, CatalogueConflict, Claim, Command, Conflict, Reply};
+pub use command::{
+    Append, Batch, CatalogueChange, CatalogueConflict, Claim, Command, Conflict, NodeChange, NodeConflict,
+    Reply,
+};
 pub use config::Config;
 pub use consensus::Consensus;
 pub use error::Error;
 pub use handle::{Handle, Leadership};
+pub use members::{Group as GroupView, Step};
 pub use network::{
     Address, BoxFuture, Chunks, LocalNetwork, Nowhere, Receiver, Request, Response, SnapshotHead, Transport,
     Unanswered,
@@ -69,4 +74,4 @@ pub use state::{
     Applied, CheckpointDone, Counts, Error as StateError, Limits as StateLimits, Machine, MachineOptions,
     SnapshotReader, Staging, Watch,
 };
-pub use view::{ListQuery, LiveRow, Page, Record, Workflow, WorkflowVersion};
+pub use view::{ListQuery, LiveRow, Membership, NodeRecord, Page, Record, Workflow, WorkflowVersion};

@@ -23,8 +23,8 @@ use super::state_machine::Raft;
 use super::types::{Answer, Proposal, Types};
 use super::weight::weight;
 use super::{
-    Append, Batch, CatalogueChange, CatalogueConflict, Command, Conflict, Error, Leadership, Record, Reply,
-    Workflow,
+    Append, Batch, CatalogueChange, CatalogueConflict, Command, Conflict, Error, Leadership, NodeChange,
+    NodeConflict, NodeRecord, Record, Reply, Workflow,
 };
 
 /// Wishes that may wait for one partition: some 30 entries, which is about 50 ms of waiting. Their bytes are
@@ -60,6 +60,10 @@ pub(super) enum Wish {
         place: Place,
         reply: oneshot::Sender<Answered<Workflow, CatalogueConflict>>,
     },
+    Node {
+        change: NodeChange,
+        reply: oneshot::Sender<Result<Result<NodeRecord, NodeConflict>, Error>>,
+    },
 }
 
 impl Wish {
@@ -73,6 +77,7 @@ impl Wish {
         match self {
             Self::Append { reply, .. } => drop(reply.send(Err(error))),
             Self::Change { reply, .. } => drop(reply.send(Err(error))),
+            Self::Node { reply, .. } => drop(reply.send(Err(error))),
         }
     }
 }
@@ -118,6 +123,7 @@ impl Proposer {
                         drop(place);
                         on_time
                     }
+                    Wish::Node { change, reply } => self.node(change, reply).await,
                     Wish::Append { epoch, append, pin, place, reply } => {
                         let leading = *self.leadership.borrow();
                         let mut gathered = Gathered::default();
@@ -173,6 +179,30 @@ impl Proposer {
                 on_time
             }
         }
+    }
+
+    /// Proposes a change of the nodes. Returns false if no quorum answered in time.
+    async fn node(
+        &mut self,
+        change: NodeChange,
+        reply: oneshot::Sender<Result<Result<NodeRecord, NodeConflict>, Error>>,
+    ) -> bool {
+        let leading = *self.leadership.borrow();
+        if let Leadership::Following { leader: hint } = leading {
+            let _ = reply.send(Err(Error::NoLeader { partition: self.partition, hint }));
+            return true;
+        }
+        let at = self.stamp();
+        let (answer, on_time) = match self.propose(Command::Node { at, change }).await {
+            Ok(Reply::Node(result)) => (Ok(result), true),
+            Ok(other) => unreachable!("a change of the nodes is answered by {other:?}"),
+            Err(error) => {
+                let on_time = !matches!(error, Error::Timeout { .. });
+                (Err(error), on_time)
+            }
+        };
+        let _ = reply.send(answer);
+        on_time
     }
 
     /// Proposes a change of the catalogue. Returns false if no quorum answered in time.

@@ -7,7 +7,7 @@ use openraft::testing::log::{StoreBuilder, Suite};
 use tempfile::TempDir;
 
 use crate::engine::model::PartitionId;
-use crate::storage::{DataDir, Log, LogOptions};
+use crate::storage::{CacheBytes, DataDir, Log, LogOptions};
 
 use super::applied::Applied;
 use super::fatal::Fatal;
@@ -27,7 +27,7 @@ struct Kept {
 impl StoreBuilder<Types, LogStore, StateMachine, Kept> for Builder {
     async fn build(&self) -> Result<(Kept, LogStore, StateMachine), StorageError<Types>> {
         let directory = tempfile::tempdir().expect("a directory for a test");
-        let data = DataDir::open(directory.path(), 1 << 20).expect("a new data directory");
+        let data = DataDir::open(directory.path(), CacheBytes::default()).expect("a new data directory");
         let options = LogOptions::new(data.log.clone(), data.hard_state.clone(), 1);
         let (log, _) = Log::open(options).expect("a new log");
         let partition = PartitionId(1);

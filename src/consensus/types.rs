@@ -77,6 +77,7 @@ impl fmt::Display for Proposal {
             Command::LeaderEpoch { node, boot, .. } => write!(f, "node {node} leads in its boot {boot}"),
             Command::Batch(batch) => write!(f, "{} append(s)", batch.appends.len()),
             Command::Catalogue { .. } => f.write_str("a change of the catalogue"),
+            Command::Node { .. } => f.write_str("a change of the nodes"),
         }
     }
 }

@@ -37,7 +37,7 @@ pub struct LiveRow {
 }
 
 /// Which executions to list. All conditions have to hold.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ListQuery {
     /// Any of these; empty: all.
     pub statuses: Vec<Status>,
@@ -56,7 +56,7 @@ pub struct ListQuery {
 }
 
 /// A page of a list, newest first.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Page {
     /// What was found.
     pub items: Vec<Arc<Record>>,
@@ -106,5 +106,49 @@ impl Workflow {
     #[must_use]
     pub fn latest(&self) -> &WorkflowVersion {
         self.versions.last().expect("a workflow has a version")
+    }
+}
+
+/// A node of the cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRecord {
+    /// Its id, from 1.
+    pub id: u64,
+    /// Its disk; 0 if it has not come yet.
+    pub incarnation: u128,
+    /// Where other nodes reach it.
+    pub peer: String,
+    /// Where users reach it.
+    pub public: String,
+    /// What it is in the cluster.
+    pub membership: Membership,
+    /// When it got its id.
+    pub added_at: Timestamp,
+}
+
+/// What a node is in the cluster.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Membership {
+    /// Its id is kept for it; it has not come yet.
+    #[default]
+    Reserved,
+    /// It holds replicas.
+    Active,
+    /// Its replicas and leaderships move elsewhere.
+    Draining,
+    /// It is gone for good.
+    Removed,
+}
+
+impl Membership {
+    /// As users see it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reserved => "reserved",
+            Self::Active => "active",
+            Self::Draining => "draining",
+            Self::Removed => "removed",
+        }
     }
 }

@@ -9,8 +9,8 @@
 //! would take its whole partition down.
 
 use crate::model::{
-    AfterFailure, Created, Event, Execution, Handling, Pause, Recorded, Status, Step, StepKey, StepStatus,
-    Timestamp, Wait, codes,
+    AfterFailure, Created, Event, Execution, Fault, Handling, Pause, Recorded, Status, Step, StepKey,
+    StepStatus, Timestamp, Wait, codes,
 };
 
 /// Folds one recorded fact into the state it adds to. Never fails.
@@ -196,7 +196,11 @@ fn execution_moved(execution: &mut Execution, event: &Event, at: Timestamp) {
             execution.fault = Some(fault.clone());
             execution.fault_step = *step;
         }
-        Event::Cancelled { by: _, reason: _ } => end(execution, Status::Cancelled, at),
+        Event::Cancelled { by, reason } => {
+            end(execution, Status::Cancelled, at);
+            let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+            execution.fault = Some(Fault::fatal(codes::CANCELLED, format!("cancelled by {by}{why}")));
+        }
         Event::Created(_)
         | Event::AttemptStarted { .. }
         | Event::AttemptCompleted { .. }

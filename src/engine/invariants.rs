@@ -44,8 +44,10 @@ fn whole(wrong: &mut Wrong, execution: &Execution) {
     wrong.unless((execution.status == Status::Paused) == execution.pause.is_some(), || {
         "paused and pause disagree".into()
     });
-    wrong.unless((execution.status == Status::Failed) == execution.fault.is_some(), || {
-        "failed and fault disagree".into()
+    let may_have_fault = matches!(execution.status, Status::Failed | Status::Cancelled);
+    wrong.unless(execution.fault.is_none() || may_have_fault, || "it has a fault and has not failed".into());
+    wrong.unless(execution.fault.is_some() || execution.status != Status::Failed, || {
+        "it failed without a fault".into()
     });
     wrong.unless(!finished || !any(|step| !step.status.is_settled()), || {
         "it has ended with an open step".into()

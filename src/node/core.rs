@@ -29,6 +29,8 @@ pub struct Parts {
     pub runners: Registry,
     /// The way to the other nodes, if there are any.
     pub peers: Option<Peers>,
+    /// How this node wants to be known in the cluster.
+    pub roster: actors::Roster,
 }
 
 /// A node without its public port.
@@ -45,6 +47,7 @@ impl Core {
     pub async fn start(parts: Parts) -> Result<Self, Error> {
         let (log, recovered) = parts.log;
         let machines = open_machines(parts.consensus.partitions, &parts.state)?;
+        check_reach(&machines, &recovered)?;
         let peers = parts.peers;
         let transport = peers.clone().map_or_else(Nowhere::transport, |peers| Arc::new(peers));
         let consensus =
@@ -54,7 +57,8 @@ impl Core {
             peers.open(consensus.receiver());
         }
         let runners = Arc::new(parts.runners);
-        let tree = actors::Tree::start(consensus.handle(), runners, parts.world, peers.clone()).await?;
+        let tree = actors::Tree::start(consensus.handle(), runners, parts.world, peers.clone(), parts.roster)
+            .await?;
         if let Some(peers) = &peers {
             peers.open_desk(Arc::new(tree.handle()));
         }
@@ -96,6 +100,21 @@ impl Core {
         self.tree.stop().await;
         Ok(self.consensus.shutdown().await?)
     }
+}
+
+/// The state is written behind the log, so a state without any log has lost what was acknowledged. The hard
+/// state would say so too, unless that is gone with the log. One that has a vote may lag: a snapshot is newer
+/// than the log until that is purged up to it.
+fn check_reach(machines: &[Arc<Machine>], recovered: &Recovered) -> Result<(), Error> {
+    for (partition, machine) in (0..).zip(machines) {
+        let bounds = recovered.groups.get(&partition);
+        let known =
+            bounds.is_some_and(|it| it.vote.is_some() || it.last.is_some() || it.purged_index.is_some());
+        if !known && machine.durable() > 0 {
+            return Err(Error::LogGone { partition, state: machine.durable() });
+        }
+    }
+    Ok(())
 }
 
 /// The state of the catalogue and of every data partition, in order.

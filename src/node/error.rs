@@ -60,6 +60,14 @@ pub enum Error {
         /// What has to change.
         why: String,
     },
+    /// The cluster does not take this node.
+    #[error("the cluster at {address} does not take this node: {why}")]
+    NotTaken {
+        /// Where.
+        address: String,
+        /// Why.
+        why: String,
+    },
     /// The certificates of the cluster do not do.
     #[error(transparent)]
     Tls(#[from] consensus::peer::TlsError),
@@ -70,6 +78,16 @@ pub enum Error {
     PlainPeers {
         /// Where.
         address: String,
+    },
+    /// There is a state and no log that it could come from: the node must not vote.
+    #[error(
+        "storage_lost: the state of partition {partition} is at entry {state}, and there is no log of it; run `everstep verify` on the data directory, restore a backup or let this node rejoin as a new one"
+    )]
+    LogGone {
+        /// Which partition.
+        partition: u16,
+        /// How far the state is.
+        state: u64,
     },
     /// Consensus did not start, or did not stop well.
     #[error("consensus: {0}")]
@@ -122,9 +140,9 @@ impl Error {
             Self::Storage(storage::Error::Newer { .. }) => "format_newer",
             Self::Storage(storage::Error::Corrupt { .. }) => "data_damaged",
             Self::Storage(_) => "data_dir",
-            Self::StorageLost { .. } | Self::Forgotten { .. } => "storage_lost",
+            Self::StorageLost { .. } | Self::LogGone { .. } | Self::Forgotten { .. } => "storage_lost",
             Self::OtherIdentity { .. } => "other_identity",
-            Self::Refused { .. } => "refused_by_peer",
+            Self::Refused { .. } | Self::NotTaken { .. } => "refused_by_peer",
             Self::Tls(_) | Self::PlainPeers { .. } => "peer_certificates",
             Self::Listen { source, .. } | Self::PeerListen { source, .. }
                 if source.kind() == std::io::ErrorKind::AddrInUse =>

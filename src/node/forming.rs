@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::actors::{self, Roster};
 use crate::consensus::Unanswered;
 use crate::consensus::peer::{Incarnation, Known, Me, Peers};
 use crate::storage::{DataDir, Identity};
 use crate::world::Entropy;
 
 use super::error::Error;
-use super::settings::Settings;
+use super::settings::{ClusterSettings, Settings};
 
 /// Between two hellos to a node that did not answer.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -29,9 +30,11 @@ pub(super) fn identify(
     entropy: &dyn Entropy,
 ) -> Result<Identity, Error> {
     let cluster = &settings.cluster;
+    // A node that joins may be given its id.
+    let node = if cluster.node == 0 && cluster.join.is_empty() { 1 } else { cluster.node };
     let wanted = |incarnation| Identity {
         cluster: cluster.name.clone(),
-        node: cluster.node,
+        node,
         partitions: settings.raft.partitions,
         incarnation,
         formed: false,
@@ -48,7 +51,7 @@ pub(super) fn identify(
     if found.cluster != cluster.name {
         return differs("cluster.name", cluster.name.clone(), found.cluster);
     }
-    if found.node != cluster.node {
+    if cluster.node != 0 && found.node != cluster.node && found.node != 0 {
         return differs("cluster.node", cluster.node.to_string(), found.node.to_string());
     }
     if found.partitions != settings.raft.partitions {
@@ -82,14 +85,22 @@ pub(super) fn known(identity: &Identity) -> Result<BTreeMap<u64, Incarnation>, E
     identity.members.iter().map(|(node, text)| Ok((*node, incarnation(text)?))).collect()
 }
 
-/// Meets all nodes the settings name, unless that was done before. Waits for them as long as it takes.
+/// Finds the node's place, unless it has one: it joins the cluster the settings name, or meets all nodes of a new
+/// one. Waits for them as long as it takes.
 pub(super) async fn form(
     peers: &Peers,
     identity: &mut Identity,
-    members: &BTreeMap<u64, String>,
+    cluster: &ClusterSettings,
+    roster: &Roster,
     disk: &DataDir,
 ) -> Result<(), Error> {
+    if !identity.formed && !cluster.join.is_empty() {
+        identity.node = join(peers, &cluster.join, roster).await?;
+        identity.formed = true;
+        disk.keep_identity(identity)?;
+    }
     if !identity.formed {
+        let members = &cluster.addresses();
         let mut met = BTreeMap::from([(identity.node, identity.incarnation.clone())]);
         let mut said = Instant::now();
         while met.len() < members.len().max(1) {
@@ -115,8 +126,31 @@ pub(super) async fn form(
         disk.keep_identity(identity)?;
     }
     peers.set_known(known(identity)?);
-    peers.form();
+    peers.form(identity.node);
     Ok(())
+}
+
+/// Asks for a place until somebody decides.
+async fn join(peers: &Peers, address: &str, roster: &Roster) -> Result<u64, Error> {
+    let mut said = None;
+    loop {
+        match actors::join(peers, address, roster).await {
+            Ok(node) => {
+                tracing::info!(node = node.id, address, "joined");
+                return Ok(node.id);
+            }
+            Err(actors::Error::NodeRefused(conflict)) => {
+                return Err(Error::NotTaken { address: address.to_owned(), why: conflict.to_string() });
+            }
+            Err(error) => {
+                if said.is_none_or(|at: Instant| at.elapsed() >= SAY_AGAIN) {
+                    said = Some(Instant::now());
+                    tracing::warn!(address, %error, "not joined yet");
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
 }
 
 /// Says hello to a node. None if it does not answer yet.

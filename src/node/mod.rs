@@ -4,7 +4,8 @@
 //! gets what it needs handed in. A [`Core`] is a node without its port, made from parts, so that the
 //! simulation can run one; a [`Node`] is the real thing.
 //!
-//! Order of start: disk, consensus, actors, port. Order of stop: port, actors, consensus with a last
+//! Order of start: disk, consensus, actors, port. While it runs it watches the room on the disk, and the actors
+//! decide what is still done. Order of stop: port, actors, consensus with a last
 //! checkpoint, disk. A node that is killed instead loses nothing: the next start finds everything in the
 //! log.
 
@@ -14,10 +15,12 @@ mod forming;
 mod observe;
 mod peering;
 mod settings;
+mod space;
 mod wiring;
 mod world;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -32,6 +35,7 @@ pub use core::{Core, Parts};
 pub use error::Error;
 pub use observe::log_to_stderr;
 pub use settings::{Overrides, Settings, SettingsError};
+pub use space::ReadSpace;
 
 /// A running node.
 pub struct Node {
@@ -40,7 +44,8 @@ pub struct Node {
     address: SocketAddr,
     close: oneshot::Sender<()>,
     serving: JoinHandle<std::io::Result<()>>,
-    disk: DataDir,
+    looking: JoinHandle<()>,
+    disk: Arc<DataDir>,
 }
 
 impl Node {
@@ -50,22 +55,34 @@ impl Node {
     /// # Errors
     /// Says which part did not start and how to mend it. A directory or port in use is left alone.
     pub async fn start(settings: Settings) -> Result<Self, Error> {
+        Self::start_with(settings, None).await
+    }
+
+    /// As [`Node::start`], and `space` tells how much room there is on the disk instead of the disk itself, for
+    /// tests of a disk that fills up.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub async fn start_with(settings: Settings, space: Option<ReadSpace>) -> Result<Self, Error> {
         let listener = wiring::bind(&settings).await?;
         let address = listener.local_addr().map_err(|source| wiring::listen_error(&settings, source))?;
-        let disk = DataDir::open(&settings.node.data_dir, settings.storage.state_cache_mib << 20)?;
+        let disk = Arc::new(wiring::open_disk(&settings)?);
         let world = world::real();
         let mut identity = forming::identify(&settings, &disk, &*world.entropy)?;
         let peering = Peering::start(&settings, &identity, &world).await?;
         let peers = peering.peers();
-        forming::form(&peers, &mut identity, &settings.cluster.addresses(), &disk).await?;
-        let core = Core::start(wiring::parts(&settings, &disk, address, peers)?).await?;
+        let roster = wiring::roster(&settings, address);
+        forming::form(&peers, &mut identity, &settings.cluster, &roster, &disk).await?;
+        let core = Core::start(wiring::parts(&settings, &disk, &identity, address, (peers, roster))?).await?;
+        let space = space.unwrap_or_else(|| wiring::space_of(&disk));
+        let looking = tokio::spawn(space::watch(space, core.handle()));
         let router = api::router(core.handle(), wiring::api(&settings), world::real(), observe::exposition());
         let (close, closed) = oneshot::channel();
         let until = async {
             let _dropped = closed.await;
         };
         let serving = tokio::spawn(api::serve(listener, router, until, wiring::connections(&settings)));
-        Ok(Self { core, peering, address, close, serving, disk })
+        Ok(Self { core, peering, address, close, serving, looking, disk })
     }
 
     /// Where it answers.
@@ -95,11 +112,16 @@ impl Node {
     /// # Errors
     /// What went wrong while stopping; nothing acknowledged is lost by it.
     pub async fn stop(self) -> Result<(), Error> {
+        // The others lead before the port closes, so that no request finds nobody.
+        self.core.handle().leave().await;
         let _gone = self.close.send(());
         match self.serving.await {
             Ok(served) => served.map_err(Error::Serve)?,
             Err(panic) => tracing::error!(%panic, "the server crashed"),
         }
+        self.looking.abort();
+        // It may have the directory in hand just now.
+        let _aborted = self.looking.await;
         self.core.stop().await?;
         self.peering.stop().await;
         drop(self.disk);
@@ -112,5 +134,5 @@ impl Node {
 /// # Errors
 /// What keeps the directory from being read at all.
 pub fn verify(dir: &std::path::Path) -> Result<storage::VerifyReport, Error> {
-    Ok(storage::verify(dir)?)
+    Ok(storage::verify(dir, &std::env::temp_dir())?)
 }

@@ -30,6 +30,11 @@ pub(super) fn exposition() -> impl Fn() -> String + Clone + Send + Sync + 'stati
     move || recorder.as_ref().map(PrometheusHandle::render).unwrap_or_default()
 }
 
+/// Whether a text is a filter of the log.
+pub(super) fn is_filter(level: &str) -> bool {
+    EnvFilter::try_new(level).is_ok()
+}
+
 /// Sends the log to stderr, in colours on a terminal. A second call changes nothing.
 pub fn log_to_stderr(level: &str, json: bool) {
     let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));

@@ -29,7 +29,7 @@ impl Peering {
         world: &World,
     ) -> Result<Self, Error> {
         let cluster = &settings.cluster;
-        let tls = certificates(cluster)?;
+        let tls = certificates(cluster, identity.node)?;
         let me = forming::me(identity)?;
         let peers = Peers::new(me, Arc::new(TcpDial::new(tls.clone())), world.entropy.clone(), false);
         peers.set_addresses(cluster.addresses());
@@ -59,13 +59,13 @@ impl Peering {
     }
 }
 
-fn certificates(cluster: &ClusterSettings) -> Result<Option<TlsSettings>, Error> {
+fn certificates(cluster: &ClusterSettings, node: u64) -> Result<Option<TlsSettings>, Error> {
     let files = [&cluster.authority, &cluster.certificate, &cluster.key];
     if files.iter().all(|file| file.as_os_str().is_empty()) {
         return Ok(None);
     }
     let [authority, certificate, key] = files.map(Clone::clone);
-    Ok(Some(TlsSettings::read(&TlsFiles { authority, certificate, key }, cluster.node)?))
+    Ok(Some(TlsSettings::read(&TlsFiles { authority, certificate, key }, node)?))
 }
 
 /// Without certificates nobody proves anything, so only this machine may talk.

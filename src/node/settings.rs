@@ -5,6 +5,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::model::limits::NAME_BYTES_MAX;
+use crate::storage::{LOG_CACHE_BYTES, STATE_CACHE_BYTES};
+
+/// Mebibytes of a cache: a tebibyte, which no machine has to spare; more is a mistake in the unit.
+const CACHE_MIB_MAX: u64 = 1 << 20;
+/// Connections at the same time: beyond the descriptors that a process can have.
+const CONNECTIONS_MAX: usize = 1_000_000;
+
 /// Everything that can be set about a node. Unknown names are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -47,6 +55,8 @@ impl Default for NodeSettings {
 pub struct ApiSettings {
     /// Address and port; port 0 takes a free one.
     pub listen: String,
+    /// Where users reach this node, as an URL, if it differs from `listen`.
+    pub advertise: String,
     /// Who a caller without a token is. Empty: such a caller is refused.
     pub anonymous_user: String,
     /// Origins that browsers may call from.
@@ -61,10 +71,37 @@ impl Default for ApiSettings {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:8000".to_owned(),
+            advertise: String::new(),
             anonymous_user: "operator".to_owned(),
             cors_origins: Vec::new(),
             connections_max: 16_384,
             insecure: false,
+        }
+    }
+}
+
+impl ApiSettings {
+    fn check(&self) -> Result<(), SettingsError> {
+        let wrong = |name, value: String, message| Err(SettingsError::Range { name, value, message });
+        let port = self.listen.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
+        if port.is_none_or(|port| port.parse::<u16>().is_err()) {
+            return wrong("api.listen", self.listen.clone(), "an address and a port, such as 127.0.0.1:8000");
+        }
+        if !(1..=CONNECTIONS_MAX).contains(&self.connections_max) {
+            return wrong("api.connections_max", self.connections_max.to_string(), "1 to 1000000");
+        }
+        if self.anonymous_user.len() > NAME_BYTES_MAX {
+            return wrong("api.anonymous_user", self.anonymous_user.clone(), "a name of at most 256 bytes");
+        }
+        let origin = |text: &&String| {
+            let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+            host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', ' ']))
+        };
+        match self.cors_origins.iter().find(|text| !origin(text)) {
+            Some(text) => {
+                wrong("api.cors_origins", text.clone(), "origins such as https://ui.example, without a path")
+            }
+            None => Ok(()),
         }
     }
 }
@@ -75,14 +112,19 @@ impl Default for ApiSettings {
 pub struct ClusterSettings {
     /// The same on all nodes; a node of another cluster is refused.
     pub name: String,
-    /// This node's id, from 1; never used again, not even after its disk is lost.
+    /// This node's id, from 1; never used again, not even after its disk is lost. 0: the one its directory has, or
+    /// 1 in a new cluster, or the next that is free in the one it joins.
     pub node: u64,
+    /// Where a node of the cluster listens that this one is to join. Looked at by a node without a place only.
+    pub join: String,
     /// Where other nodes reach this one, as address and port. Empty: it is alone.
     pub listen: String,
     /// What they are told to dial, if it differs from `listen`.
     pub advertise: String,
     /// The nodes a new cluster begins with: where each listens, by id, this one among them.
     pub members: BTreeMap<String, String>,
+    /// How many nodes hold each partition, if there are as many: 1, 3 or 5. So many less one, halved, may be lost.
+    pub replicas: usize,
     /// Talks to other nodes without certificates; on loopback only.
     pub plain: bool,
     /// The authority of the cluster, as PEM.
@@ -97,10 +139,12 @@ impl Default for ClusterSettings {
     fn default() -> Self {
         Self {
             name: "everstep".to_owned(),
-            node: 1,
+            node: 0,
+            join: String::new(),
             listen: String::new(),
             advertise: String::new(),
             members: BTreeMap::new(),
+            replicas: 3,
             plain: false,
             authority: PathBuf::new(),
             certificate: PathBuf::new(),
@@ -120,9 +164,6 @@ impl ClusterSettings {
     fn check(&self) -> Result<(), SettingsError> {
         let wrong =
             |name, value: &str, message| Err(SettingsError::Range { name, value: value.to_owned(), message });
-        if self.node == 0 {
-            return wrong("cluster.node", "0", "1 or more");
-        }
         if self.name.is_empty() || self.name.len() > 64 {
             return wrong("cluster.name", &self.name, "1 to 64 characters");
         }
@@ -131,8 +172,17 @@ impl ClusterSettings {
                 return wrong("cluster.members", id, "node ids, from 1");
             }
         }
+        if !self.members.is_empty() && !self.join.is_empty() {
+            return wrong("cluster.join", &self.join, "empty where cluster.members founds a new cluster");
+        }
+        if !self.join.is_empty() && self.listen.is_empty() {
+            return wrong("cluster.listen", "", "an address for the other nodes to dial");
+        }
         if !self.members.is_empty() && !self.addresses().contains_key(&self.node) {
             return wrong("cluster.members", &self.node.to_string(), "this node is one of them");
+        }
+        if !matches!(self.replicas, 1 | 3 | 5) {
+            return wrong("cluster.replicas", &self.replicas.to_string(), "1, 3 or 5");
         }
         if self.members.len() > 1 && self.listen.is_empty() {
             return wrong("cluster.listen", "", "an address for the other members to dial");
@@ -165,15 +215,15 @@ impl Default for RaftSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StorageSettings {
-    /// Mebibytes of cache of the log database.
+    /// Mebibytes of cache of the log database; the memory in use is up to twice as much.
     pub log_cache_mib: u64,
-    /// Mebibytes of cache of the state database.
+    /// Mebibytes of cache of the state database; the memory in use is up to twice as much.
     pub state_cache_mib: u64,
 }
 
 impl Default for StorageSettings {
     fn default() -> Self {
-        Self { log_cache_mib: 16, state_cache_mib: 32 }
+        Self { log_cache_mib: LOG_CACHE_BYTES >> 20, state_cache_mib: STATE_CACHE_BYTES >> 20 }
     }
 }
 
@@ -233,6 +283,12 @@ pub struct Overrides {
     pub data_dir: Option<PathBuf>,
     /// `--insecure`.
     pub insecure: bool,
+    /// `--join`.
+    pub join: Option<String>,
+    /// `--node`.
+    pub node: Option<u64>,
+    /// `--peer`.
+    pub peer: Option<String>,
 }
 
 /// A setting that cannot be.
@@ -242,7 +298,7 @@ pub enum SettingsError {
     #[error("settings: {0}")]
     Invalid(#[from] config::ConfigError),
     /// A value is out of its range.
-    #[error("settings: {name} = {value}: {message}")]
+    #[error("settings: {name} = {value:?} does not do: {message}; set it in the file, by the variable {}, or by a flag if there is one", variable(.name))]
     Range {
         /// Which setting.
         name: &'static str,
@@ -251,6 +307,11 @@ pub enum SettingsError {
         /// What it may be.
         message: &'static str,
     },
+}
+
+/// The variable that sets a setting.
+fn variable(name: &str) -> String {
+    format!("EVERSTEP_{}", name.replace('.', "__").to_uppercase())
 }
 
 impl Settings {
@@ -311,6 +372,16 @@ impl Settings {
             settings.api.listen = listen;
         }
         settings.api.insecure |= overrides.insecure;
+        if let Some(join) = overrides.join {
+            settings.cluster.join = join;
+            settings.cluster.members.clear();
+        }
+        if let Some(node) = overrides.node {
+            settings.cluster.node = node;
+        }
+        if let Some(peer) = overrides.peer {
+            settings.cluster.listen = peer;
+        }
         if let Some(data_dir) = overrides.data_dir {
             settings.node.data_dir = data_dir;
         }
@@ -326,7 +397,7 @@ impl Settings {
         if !(1..=32).contains(&raft.partitions) {
             return Err(range("raft.partitions", raft.partitions.into(), "1 to 32"));
         }
-        if raft.heartbeat_ms == 0 || raft.heartbeat_ms * 2 > raft.election_min_ms {
+        if raft.heartbeat_ms == 0 || raft.heartbeat_ms > raft.election_min_ms / 2 {
             return Err(range(
                 "raft.heartbeat_ms",
                 raft.heartbeat_ms,
@@ -336,9 +407,22 @@ impl Settings {
         if raft.election_min_ms >= raft.election_max_ms {
             return Err(range("raft.election_min_ms", raft.election_min_ms, "below election_max_ms"));
         }
+        for (name, mib) in [
+            ("storage.log_cache_mib", self.storage.log_cache_mib),
+            ("storage.state_cache_mib", self.storage.state_cache_mib),
+        ] {
+            if !(1..=CACHE_MIB_MAX).contains(&mib) {
+                return Err(range(name, mib, "1 to 1048576 mebibytes"));
+            }
+        }
+        self.api.check()?;
+        let text =
+            |name, value: &str, message| SettingsError::Range { name, value: value.to_owned(), message };
         if !matches!(self.log.format.as_str(), "text" | "json") {
-            let value = self.log.format.clone();
-            return Err(SettingsError::Range { name: "log.format", value, message: "text or json" });
+            return Err(text("log.format", &self.log.format, "text or json"));
+        }
+        if !super::observe::is_filter(&self.log.level) {
+            return Err(text("log.level", &self.log.level, "a filter such as info or everstep=debug,warn"));
         }
         Ok(())
     }
@@ -354,7 +438,7 @@ impl Settings {
 mod tests {
     use super::*;
 
-    fn variables(pairs: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
+    fn variables(pairs: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> + use<> {
         pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Vec<_>>().into_iter()
     }
 
@@ -387,5 +471,33 @@ mod tests {
         let range =
             Settings::load(None, variables(&[("EVERSTEP_RAFT__PARTITIONS", "0")]), Overrides::default());
         assert!(range.unwrap_err().to_string().contains("raft.partitions"));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_its_name_and_how_to_mend_it() {
+        for (name, value) in [
+            ("EVERSTEP_API__LISTEN", "8000"),
+            ("EVERSTEP_API__LISTEN", "127.0.0.1"),
+            ("EVERSTEP_API__LISTEN", "localhost:http"),
+            ("EVERSTEP_API__LISTEN", ":8000"),
+            ("EVERSTEP_API__LISTEN", "127.0.0.1:65536"),
+            ("EVERSTEP_API__CONNECTIONS_MAX", "0"),
+            ("EVERSTEP_API__CORS_ORIGINS", "https://a.example,b.example"),
+            ("EVERSTEP_API__ANONYMOUS_USER", &"x".repeat(257)),
+            ("EVERSTEP_STORAGE__STATE_CACHE_MIB", "0"),
+            ("EVERSTEP_STORAGE__LOG_CACHE_MIB", "99999999999"),
+            ("EVERSTEP_RAFT__HEARTBEAT_MS", "9223372036854775807"),
+            ("EVERSTEP_LOG__FORMAT", "xml"),
+            ("EVERSTEP_LOG__LEVEL", "everstep=loud"),
+        ] {
+            let refused = Settings::load(None, variables(&[(name, value)]), Overrides::default());
+            let text = refused.expect_err(name).to_string();
+            let setting = name.trim_start_matches("EVERSTEP_").replace("__", ".").to_lowercase();
+            assert!(text.contains(&setting) && text.contains(name), "{value}: {text}");
+        }
+        for listen in ["[::1]:0", "localhost:8000", "0.0.0.0:1"] {
+            let env = variables(&[("EVERSTEP_API__LISTEN", listen)]);
+            assert!(Settings::load(None, env, Overrides::default()).is_ok(), "{listen}");
+        }
     }
 }

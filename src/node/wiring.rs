@@ -6,16 +6,18 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
+use crate::actors::Roster;
 use crate::api::{Access, ApiSettings, ConnectionLimits};
 use crate::consensus;
 use crate::consensus::peer::Peers;
 use crate::engine::model::TenantId;
 use crate::runners::{self, Registry};
-use crate::storage::{DataDir, Driver, Log, LogOptions};
+use crate::storage::{self, CacheBytes, DataDir, Driver, Identity, Log, LogOptions};
 
 use super::core::Parts;
 use super::error::Error;
 use super::settings::Settings;
+use super::space::ReadSpace;
 use super::world;
 
 /// Takes the public port. Without login it has to be on loopback.
@@ -33,14 +35,31 @@ pub(super) fn listen_error(settings: &Settings, source: std::io::Error) -> Error
     Error::Listen { address: settings.api.listen.clone(), source }
 }
 
+/// Opens the data directory.
+pub(super) fn open_disk(settings: &Settings) -> Result<DataDir, Error> {
+    let storage = &settings.storage;
+    let caches = CacheBytes { log: storage.log_cache_mib << 20, state: storage.state_cache_mib << 20 };
+    Ok(DataDir::open(&settings.node.data_dir, caches)?)
+}
+
+/// Asks a directory for its room, as long as somebody else keeps it open.
+pub(super) fn space_of(disk: &Arc<DataDir>) -> ReadSpace {
+    let disk = Arc::downgrade(disk);
+    Arc::new(move || match disk.upgrade() {
+        Some(disk) => disk.space(),
+        None => Err(storage::Error::io("ask for the free space")(std::io::ErrorKind::NotFound.into())),
+    })
+}
+
 /// Opens the log and gathers what a core is made of.
 pub(super) fn parts(
     settings: &Settings,
     disk: &DataDir,
+    identity: &Identity,
     address: SocketAddr,
-    peers: Peers,
+    (peers, roster): (Peers, Roster),
 ) -> Result<Parts, Error> {
-    let node = settings.cluster.node;
+    let node = identity.node;
     let log = Log::open(LogOptions {
         store: disk.log.clone(),
         hard_state: disk.hard_state.clone(),
@@ -58,13 +77,33 @@ pub(super) fn parts(
         partitions: raft.partitions,
         heartbeat_ms: raft.heartbeat_ms,
         election_ms: (raft.election_min_ms, raft.election_max_ms),
-        ..consensus::Config::single(node)
+        node,
+        members: founders(settings, identity, &roster),
+        ..consensus::Config::default()
     };
-    let members = settings.cluster.addresses();
-    let consensus = if members.len() > 1 { consensus::Config { members, ..consensus } } else { consensus };
     let world = world::real();
     let runners = Registry::new(runner_settings(settings, disk, address), world.clock.clone())?;
-    Ok(Parts { consensus, world, log, state: disk.state.clone(), runners, peers: Some(peers) })
+    Ok(Parts { consensus, world, log, state: disk.state.clone(), runners, peers: Some(peers), roster })
+}
+
+/// Who begins the cluster, if this node is one of them.
+fn founders(settings: &Settings, identity: &Identity, roster: &Roster) -> BTreeMap<u64, String> {
+    let mut addresses = settings.cluster.addresses();
+    addresses.entry(identity.node).or_insert_with(|| roster.peer.clone());
+    // One that joined is told who the members are.
+    addresses.retain(|node, _| identity.members.contains_key(node));
+    addresses
+}
+
+/// How this node wants to be known.
+pub(super) fn roster(settings: &Settings, address: SocketAddr) -> Roster {
+    let (api, cluster) = (&settings.api, &settings.cluster);
+    let or = |set: &String, other: String| if set.is_empty() { other } else { set.clone() };
+    Roster {
+        peer: or(&cluster.advertise, cluster.listen.clone()),
+        public: or(&api.advertise, format!("http://{address}")),
+        replicas: cluster.replicas,
+    }
 }
 
 /// A failed sync leaves nothing that can be known about the disk: the process must not go on.

@@ -1,5 +1,7 @@
 //! `http`: calls a URL.
 
+mod check;
+
 use std::collections::BTreeMap;
 
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -9,6 +11,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use std::sync::Arc;
+
+pub(super) use check::{check_headers, check_url};
 
 use super::egress::{Egress, Request, Response};
 use super::{Attempt, Outcome, Runner, Running, params};
@@ -103,6 +107,7 @@ impl Runner for Http {
             actions: params::names(&["request"]),
             required: params::names(&["url"]),
             known: params::names(&known),
+            check: Some(check::check),
         }
     }
 
@@ -146,18 +151,25 @@ pub(super) fn headers(given: &BTreeMap<String, Value>) -> Result<HeaderMap, Faul
     let mut headers = HeaderMap::new();
     for (name, value) in given {
         let text = params::text(&format!("headers.{name}"), value)?;
-        let header = HeaderName::try_from(name)
-            .map_err(|_| params::wrong(format!("{name:?} is no name of a header")))?;
-        if RESERVED.contains(&header) {
-            return Err(params::wrong(format!(
-                "the header `{header}` is set by the connection, not by a step"
-            )));
-        }
-        let value = HeaderValue::try_from(text)
-            .map_err(|_| params::wrong(format!("the value of the header `{header}` cannot be sent")))?;
+        let header = header_name(name)?;
+        let value = header_value(&header, text)?;
         headers.append(header, value);
     }
     Ok(headers)
+}
+
+fn header_name(name: &str) -> Result<HeaderName, Fault> {
+    let header =
+        HeaderName::try_from(name).map_err(|_| params::wrong(format!("{name:?} is no name of a header")))?;
+    if RESERVED.contains(&header) {
+        return Err(params::wrong(format!("the header `{header}` is set by the connection, not by a step")));
+    }
+    Ok(header)
+}
+
+fn header_value(header: &HeaderName, text: String) -> Result<HeaderValue, Fault> {
+    HeaderValue::try_from(text)
+        .map_err(|_| params::wrong(format!("the value of the header `{header}` cannot be sent")))
 }
 
 /// A URL. Errors: a `schema` fault.
@@ -177,14 +189,18 @@ fn request(params: Params, expect: Option<&Ranges>) -> Result<Request, Fault> {
     }
     let body = body.map(|(_, bytes)| bytes);
     let method = match &params.method {
-        Some(method) => Method::from_bytes(method.to_ascii_uppercase().as_bytes())
-            .map_err(|_| params::wrong(format!("`method` is none: {method:?}")))?,
+        Some(name) => method(name)?,
         None if body.is_some() => Method::POST,
         None => Method::GET,
     };
     // Who expects a redirect wants to see it.
     let follow = !expect.is_some_and(Ranges::hold_redirects);
     Ok(Request { method, url, headers, body, follow })
+}
+
+fn method(name: &str) -> Result<Method, Fault> {
+    Method::from_bytes(name.to_ascii_uppercase().as_bytes())
+        .map_err(|_| params::wrong(format!("`method` is none: {name:?}")))
 }
 
 /// Adds a query parameter; a list adds one per entry, null adds none.

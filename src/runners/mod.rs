@@ -25,6 +25,7 @@ mod pure;
 mod registry;
 mod shell;
 mod webhook;
+mod written;
 
 #[cfg(test)]
 mod testing;

@@ -16,8 +16,9 @@ use sha2::Sha256;
 use tokio::time::Instant;
 
 use super::egress::{Egress, Request};
+use super::written::Written;
 use super::{Attempt, Outcome, Runner, Running, http, params};
-use crate::engine::definition::RunnerShape;
+use crate::engine::definition::{Misfit, RunnerShape};
 use crate::engine::model::{Fault, codes};
 
 /// The only action.
@@ -50,9 +51,7 @@ impl Webhook {
             return Err(Fault::fatal(codes::UNKNOWN_ACTION, message));
         }
         let params: Params<'_> = params::decode(&attempt.params)?;
-        if params.secret.is_empty() {
-            return Err(params::wrong("`secret` is empty, so nobody could trust the signature"));
-        }
+        trusted(&params.secret)?;
         let body = params.payload.map_or("null", RawValue::get);
         let mut headers = http::headers(&params.headers)?;
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -88,12 +87,32 @@ impl Runner for Webhook {
             actions: params::names(&[POST_REQUEST]),
             required: params::names(&["url", "secret"]),
             known: params::names(&["url", "payload", "secret", "headers", "timeout"]),
+            check: Some(check),
         }
     }
 
     fn run<'a>(&'a self, attempt: &'a Attempt) -> Running<'a> {
         Box::pin(self.attempt(attempt))
     }
+}
+
+/// What a definition can be told before anything runs.
+fn check(params: &Value) -> Vec<Misfit> {
+    let mut written = Written::new(params);
+    http::check_url(&mut written);
+    http::check_headers(&mut written);
+    if let Some(secret) = written.text("secret") {
+        written.judge("/secret", trusted(secret));
+    }
+    written.misfits()
+}
+
+/// Errors: a `schema` fault for a secret that is none.
+fn trusted(secret: &str) -> Result<(), Fault> {
+    if secret.is_empty() {
+        return Err(params::wrong("`secret` is empty, so nobody could trust the signature"));
+    }
+    Ok(())
 }
 
 /// `t=<unix seconds>,v1=<hex of HMAC-SHA-256 over t.body>`.

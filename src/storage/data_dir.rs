@@ -7,9 +7,14 @@
 //! DIR/log/        the log of all groups, a sled database
 //! DIR/state/      what the log adds up to, a sled database
 //! ```
+//!
+//! It holds what workflows are given and what they answer, so nobody but the node's user reads it: whatever
+//! is found here more open than that is closed at each start. A directory that somebody else made keeps its own
+//! mode.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,12 +23,18 @@ use super::{Error, FileHardState, Result, SledStore};
 /// The layout this release writes.
 pub const FORMAT: u32 = 1;
 
-/// Memory for pages of the log, in bytes. The log is written at its end and read in order: a few leaves are
-/// enough, and consensus keeps the recent entries itself.
-pub const LOG_CACHE_BYTES: u64 = 16 * 1024 * 1024;
+/// Of every directory: its owner alone.
+const DIR_MODE: u32 = 0o700;
+/// Of every file: its owner alone.
+pub(super) const FILE_MODE: u32 = 0o600;
 
-/// Memory for pages of the state, in bytes, unless configured otherwise.
-pub const STATE_CACHE_BYTES: u64 = 32 * 1024 * 1024;
+/// Memory for pages of the log, in bytes, unless configured otherwise. The log is written at its end and read in order: a few leaves are
+/// enough, and consensus keeps the recent entries itself.
+pub const LOG_CACHE_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Memory for pages of the state, in bytes, unless configured otherwise. The kernel caches the file as well, and what
+/// is at work is in memory anyway.
+pub const STATE_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// An open data directory. The directory stays locked as long as this lives.
 #[derive(Debug)]
@@ -39,6 +50,21 @@ pub struct DataDir {
     _lock: File,
 }
 
+/// Memory for pages of the databases, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheBytes {
+    /// Of the log.
+    pub log: u64,
+    /// Of the state.
+    pub state: u64,
+}
+
+impl Default for CacheBytes {
+    fn default() -> Self {
+        Self { log: LOG_CACHE_BYTES, state: STATE_CACHE_BYTES }
+    }
+}
+
 /// How much room there is on the disk of a data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
@@ -50,13 +76,14 @@ pub struct Space {
 
 impl DataDir {
     pub(super) const HARD_STATE: &str = "hard-state";
+    pub(super) const DATABASES: [&str; 2] = ["log", "state"];
 
-    /// Opens the directory at `path`, or makes one, with `state_cache_bytes` for pages of the state.
+    /// Opens the directory at `path`, or makes one, with so much memory for pages of its databases.
     ///
     /// Errors: `Locked` if another process works on it, `Newer` if a later release wrote it, `Corrupt` if a database is
     /// unreadable or the state has lost what was synced, `Open`.
-    pub fn open(path: &Path, state_cache_bytes: u64) -> Result<Self> {
-        fs::create_dir_all(path).map_err(Error::open(path))?;
+    pub fn open(path: &Path, caches: CacheBytes) -> Result<Self> {
+        make_private(path).map_err(Error::open(path))?;
         let lock = lock(path)?;
         let hard_state = path.join(Self::HARD_STATE);
         let hard_state = match read_format(path)? {
@@ -69,8 +96,15 @@ impl DataDir {
         };
         let hard_state = Arc::new(hard_state);
         claim_format(path)?;
-        let log = Arc::new(SledStore::open(&path.join("log"), LOG_CACHE_BYTES)?);
-        let state = Arc::new(SledStore::open_stamped(&path.join("state"), state_cache_bytes)?);
+        for part in Self::DATABASES {
+            let at = path.join(part);
+            make_private(&at).map_err(Error::open(at))?;
+        }
+        let log = Arc::new(SledStore::open(&path.join("log"), caches.log)?);
+        let state = Arc::new(SledStore::open_stamped(&path.join("state"), caches.state)?);
+        if let Err(error) = close_to_others(path) {
+            tracing::warn!(%error, path = %path.display(), "others may be able to read the data directory");
+        }
         Ok(Self { path: path.to_owned(), log, state, hard_state, _lock: lock })
     }
 
@@ -95,13 +129,59 @@ pub(super) fn lock(path: &Path) -> Result<File> {
         .write(true)
         .create(true)
         .truncate(false)
+        .mode(FILE_MODE)
         .open(&at)
         .map_err(Error::open(at.clone()))?;
+    hold(file, path, at)
+}
+
+/// Takes the lock of a directory that must not change. One without a lock file is nobody's.
+pub(super) fn lock_unchanged(path: &Path) -> Result<Option<File>> {
+    let at = path.join("lock");
+    match File::open(&at) {
+        Ok(file) => hold(file, path, at).map(Some),
+        Err(source) if source.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::Open { path: at, source }),
+    }
+}
+
+fn hold(file: File, path: &Path, at: PathBuf) -> Result<File> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(Error::Locked { path: path.to_owned() }),
         Err(fs::TryLockError::Error(source)) => Err(Error::Open { path: at, source }),
     }
+}
+
+/// Makes a directory, unless it is there, that only the node's user can enter.
+pub(super) fn make_private(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(DIR_MODE).create(path)
+}
+
+/// Takes from others what they may do with the files of a node.
+fn close_to_others(path: &Path) -> io::Result<()> {
+    let close = |at: &Path| {
+        let found = fs::metadata(at)?;
+        let mode = if found.is_dir() { DIR_MODE } else { FILE_MODE };
+        if found.permissions().mode() & 0o077 == 0 {
+            return Ok(());
+        }
+        fs::set_permissions(at, Permissions::from_mode(mode))
+    };
+    for file in ["format", "lock", DataDir::HARD_STATE, super::identity::NAME] {
+        match close(&path.join(file)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            closed => closed?,
+        }
+    }
+    for part in DataDir::DATABASES {
+        let part = path.join(part);
+        close(&part)?;
+        for entry in fs::read_dir(&part)? {
+            close(&entry?.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Checks the format of a directory; `None` if it has none yet.
@@ -124,7 +204,7 @@ pub(super) fn read_format(path: &Path) -> Result<Option<u32>> {
 /// written over what is left.
 fn refuse_without_format(path: &Path) -> Result<()> {
     // The databases are made after the format; a hard state may be older, left by a start that was cut off.
-    for part in ["log", "state"] {
+    for part in DataDir::DATABASES {
         if path.join(part).exists() {
             let at = path.join("format").display().to_string();
             return Err(Error::corrupt(format!("the format file is missing beside `{part}`"), at));

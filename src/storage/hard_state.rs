@@ -131,6 +131,14 @@ impl FileHardState {
         Ok(Self { file, path: path.to_owned(), generation: Mutex::new(0) })
     }
 
+    /// Opens the file at `path` to look at it: nothing is made, and a save fails.
+    ///
+    /// Errors: `Open`.
+    pub(super) fn look(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(Error::open(path))?;
+        Ok(Self { file, path: path.to_owned(), generation: Mutex::new(0) })
+    }
+
     fn slot(&self, at: u64) -> Result<Slot> {
         let mut bytes = vec![0; SLOT_BYTES];
         let mut filled = 0;

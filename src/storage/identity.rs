@@ -7,14 +7,16 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::data_dir::FILE_MODE;
 use super::{DataDir, Error, Result};
 
 /// The file's name.
-const NAME: &str = "identity";
+pub(super) const NAME: &str = "identity";
 
 /// Who a data directory belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +52,9 @@ impl DataDir {
     pub fn keep_identity(&self, identity: &Identity) -> Result<()> {
         let (new, at) = (self.path.join("identity.new"), self.path.join(NAME));
         let write = || {
-            let mut file = File::create(&new)?;
+            let mut options = File::options();
+            options.write(true).create(true).truncate(true).mode(FILE_MODE);
+            let mut file = options.open(&new)?;
             file.write_all(&serde_json::to_vec_pretty(identity)?)?;
             file.sync_all()?;
             fs::rename(&new, &at)?;

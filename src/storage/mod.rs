@@ -23,7 +23,7 @@ mod stamp;
 mod store;
 mod verify;
 
-pub use data_dir::{DataDir, FORMAT, LOG_CACHE_BYTES, STATE_CACHE_BYTES, Space};
+pub use data_dir::{CacheBytes, DataDir, FORMAT, LOG_CACHE_BYTES, STATE_CACHE_BYTES, Space};
 pub use error::{Error, Result};
 pub use hard_state::{FileHardState, HardGroup, HardRecord, HardState, Loaded, MemoryHardState};
 pub use identity::Identity;

@@ -1,12 +1,17 @@
 //! Walks through a data directory and says everything that is wrong with it.
 //!
-//! The node must be stopped. Nothing of the log, the state or the hard state is changed; sled itself tidies
-//! its file when it is opened, as it does at each start.
+//! The node must be stopped. Nothing of the log, the state or the hard state is changed, and no file is added;
+//! sled itself tidies its file when it is opened, as it does at each start. Where that cannot be written, in a
+//! backup that was mounted for reading for example, a copy of both databases is looked at in its place.
+//!
+//! Caveat: the copy takes as much room as the databases do.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
+use nix::unistd::{AccessFlags, access};
 use serde::{Deserialize, Serialize};
 
 use super::data_dir::{self, DataDir, STATE_CACHE_BYTES};
@@ -67,40 +72,110 @@ pub struct Problem {
     pub what: String,
 }
 
-/// Checks the data directory at `path`, in whose state every value is an envelope.
+/// Checks the data directory at `path`, in whose state every value is an envelope. `scratch` is a directory for
+/// copies of what cannot be opened where it is.
 ///
-/// Errors: `Locked` if a node works on it, `Newer` if a later release wrote it, `Open` if there is nothing.
-/// Damage is part of the report.
-pub fn verify(path: &Path) -> Result<VerifyReport> {
-    verify_with(path, &[])
+/// Errors: `Locked` if a node works on it, `Newer` if a later release wrote it, `Open` if there is no directory.
+/// Damage is part of the report, and so is that nothing is there.
+pub fn verify(path: &Path, scratch: &Path) -> Result<VerifyReport> {
+    verify_with(path, scratch, &[])
 }
 
 /// As [`verify`], for a state in which the values of keys that begin with one of `raw` are no envelopes.
 ///
 /// Errors: as [`verify`].
-pub fn verify_with(path: &Path, raw: &[&[u8]]) -> Result<VerifyReport> {
+pub fn verify_with(path: &Path, scratch: &Path, raw: &[&[u8]]) -> Result<VerifyReport> {
     let mut report = VerifyReport::default();
-    std::fs::metadata(path).map_err(Error::open(path))?;
-    let _lock = data_dir::lock(path)?;
+    fs::metadata(path).map_err(Error::open(path))?;
+    let _lock = data_dir::lock_unchanged(path)?;
     match data_dir::read_format(path) {
         Ok(Some(format)) => report.format = Some(format),
-        Ok(None) => {
-            let source = std::io::Error::new(std::io::ErrorKind::NotFound, "no data directory");
-            return Err(Error::Open { path: path.join("format"), source });
+        Ok(None) if is_foreign(path) => {
+            report
+                .add("format", &"this is no data directory: it has neither a format nor anything of a node");
+            return Ok(report);
         }
+        Ok(None) => report.add("format", &"the file is missing"),
         Err(error @ Error::Corrupt { .. }) => report.add("format", &error),
         Err(error) => return Err(error),
     }
     let hard = report.hard_state(path)?;
-    if let Some(log) = report.database(path, "log", false)? {
+    let place = Place::of(path, scratch)?;
+    if let Some(log) = report.database(place.path(), "log", false)? {
         let found = read_groups(&log, &hard)?;
         report.log(&hard, found);
     }
-    if let Some(state) = report.database(path, "state", true)? {
+    if let Some(state) = report.database(place.path(), "state", true)? {
         report.state(&state, raw);
     }
     report.ok = report.problems.is_empty();
     Ok(report)
+}
+
+fn is_foreign(path: &Path) -> bool {
+    let mut parts = DataDir::DATABASES.into_iter().chain([DataDir::HARD_STATE]);
+    parts.all(|part| !path.join(part).exists())
+}
+
+/// Where the databases are opened.
+enum Place {
+    /// Where they are.
+    Own(PathBuf),
+    /// In copies, which are removed again.
+    Copy(PathBuf),
+}
+
+impl Place {
+    fn of(path: &Path, scratch: &Path) -> Result<Self> {
+        let writable = |at: &Path| !at.exists() || access(at, AccessFlags::W_OK).is_ok();
+        let databases = DataDir::DATABASES.map(|part| path.join(part));
+        if databases.iter().all(|at| writable(at) && writable(&at.join("db"))) {
+            return Ok(Self::Own(path.to_owned()));
+        }
+        Self::copied(path, &scratch.join(format!("everstep-verify-{}", std::process::id())))
+    }
+
+    fn copied(path: &Path, to: &Path) -> Result<Self> {
+        let copy = Self::Copy(to.to_owned());
+        for part in DataDir::DATABASES {
+            let from = path.join(part);
+            if from.exists() {
+                let doing = format!("copy {} to {}", from.display(), to.display());
+                copy_tree(&from, &to.join(part)).map_err(Error::io(doing))?;
+            }
+        }
+        Ok(copy)
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Own(path) | Self::Copy(path) => path,
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Self::Copy(path) = self {
+            // What stays behind stays in a directory for what is thrown away.
+            let _ = fs::remove_dir_all(path);
+        }
+    }
+}
+
+fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+    data_dir::make_private(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            copy_tree(&from, &to)?;
+        } else {
+            // Its content alone: a copy that could not be written either would be of no use.
+            io::copy(&mut fs::File::open(&from)?, &mut fs::File::create(&to)?)?;
+        }
+    }
+    Ok(())
 }
 
 impl VerifyReport {
@@ -118,7 +193,7 @@ impl VerifyReport {
             self.add("hard-state", &"the file is missing");
             return Ok(HardRecord::default());
         }
-        match FileHardState::open(&file)?.load()? {
+        match FileHardState::look(&file)?.load()? {
             Loaded::Found { record, repaired } => {
                 if repaired {
                     self.add("hard-state", &"one of its two copies is damaged; the next save writes it anew");
@@ -202,5 +277,25 @@ impl VerifyReport {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_looked_at_where_nothing_can_be_written_and_is_removed() {
+        let (home, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        drop(DataDir::open(home.path(), data_dir::CacheBytes::default()).unwrap());
+        let to = scratch.path().join("copy");
+        let copy = Place::copied(home.path(), &to).unwrap();
+        let mut report = VerifyReport::default();
+        for part in DataDir::DATABASES {
+            assert!(report.database(copy.path(), part, part == "state").unwrap().is_some());
+        }
+        assert_eq!(report.problems, []);
+        drop(copy);
+        assert!(!to.exists());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use everstep::consensus::{CatalogueChange, CatalogueConflict, Config, Conflict, Error, Leadership, Nowhere};
 use everstep::engine::model::{DefinitionStatus, Epoch, ExecutionId, PartitionId, SpecHash, WorkflowId};
-use everstep::storage::{DataDir, MemoryStore};
+use everstep::storage::{CacheBytes, DataDir, MemoryStore};
 
 use crate::node::{Disks, Node, PATIENCE, creation, execution, pause, tenant};
 
@@ -118,7 +118,7 @@ async fn nothing_is_lost_by_an_orderly_stop_nor_by_a_crash() {
     let mut epochs = Vec::new();
     let mut records: Vec<Arc<_>> = Vec::new();
     for boot in 0..6_u64 {
-        let data = DataDir::open(directory.path(), 1 << 20).unwrap();
+        let data = DataDir::open(directory.path(), CacheBytes::default()).unwrap();
         let node = alone(&Disks::of(&data)).await;
         let epoch = node.leads(FIRST).await;
         epochs.push(epoch);

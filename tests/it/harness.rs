@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use everstep::node::{Node, Overrides, Settings};
+use everstep::node::{Node, Overrides, ReadSpace, Settings};
 use serde_json::{Value, json};
 
 /// How long a test waits for anything. Generous: the machine may be busy with other tests.
@@ -29,6 +29,14 @@ impl Server {
     pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let node = start_node(dir.path()).await;
+        let url = format!("http://{}", node.address());
+        Self { node: Some(node), url, http: reqwest::Client::new(), dir }
+    }
+
+    /// A node on a disk of which it hears from `space`.
+    pub(crate) async fn on_disk(space: ReadSpace) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let node = start_with(dir.path(), Some(space)).await;
         let url = format!("http://{}", node.address());
         Self { node: Some(node), url, http: reqwest::Client::new(), dir }
     }
@@ -118,13 +126,17 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder) -> Answer {
 }
 
 pub(crate) async fn start_node(dir: &Path) -> Node {
+    start_with(dir, None).await
+}
+
+async fn start_with(dir: &Path, space: Option<ReadSpace>) -> Node {
     let overrides = Overrides {
         listen: Some("127.0.0.1:0".to_owned()),
         data_dir: Some(dir.join("data")),
-        insecure: false,
+        ..Overrides::default()
     };
     let settings = Settings::dev(std::iter::empty(), overrides).unwrap();
-    let node = Node::start(settings).await.unwrap();
+    let node = Node::start_with(settings, space).await.unwrap();
     node.ready().await;
     node
 }

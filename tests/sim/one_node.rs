@@ -71,7 +71,17 @@ async fn live(seed: u64) -> String {
     let log = Log::open(LogOptions { driver: Driver::Task, ..LogOptions::new(disk, hard_state, 1) }).unwrap();
     let consensus = consensus::Config { inline_io: true, ..consensus::Config::single(1) };
     let state = Arc::new(MemoryStore::new());
-    let core = Core::start(Parts { consensus, world, log, state, runners, peers: None }).await.unwrap();
+    let core = Core::start(Parts {
+        consensus,
+        world,
+        log,
+        state,
+        runners,
+        peers: None,
+        roster: everstep::actors::Roster::default(),
+    })
+    .await
+    .unwrap();
     core.ready().await;
     let ids = submit_all(&core.handle(), seed).await;
     let mut trace = String::new();

@@ -4,8 +4,8 @@ use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, mpsc};
 
 use everstep::storage::{
-    DataDir, Driver, Error, FORMAT, Log, LogOptions, MemoryHardState, MemoryStore, QUEUE_LEN_MAX,
-    STATE_CACHE_BYTES, Store,
+    CacheBytes, DataDir, Driver, Error, FORMAT, Log, LogOptions, MemoryHardState, MemoryStore, QUEUE_LEN_MAX,
+    Store,
 };
 
 use crate::support::{NODE, entry, open_dir, options, plain, wait};
@@ -168,7 +168,7 @@ fn a_vote_does_not_wait_for_the_store() {
 #[test]
 fn the_room_on_the_disk_is_known() {
     let home = tempfile::tempdir().unwrap();
-    let space = DataDir::open(home.path(), STATE_CACHE_BYTES).unwrap().space().unwrap();
+    let space = DataDir::open(home.path(), CacheBytes::default()).unwrap().space().unwrap();
     assert!(space.free_bytes > 0 && space.free_bytes <= space.total_bytes, "{space:?}");
 }
 
@@ -223,30 +223,30 @@ fn the_writer_runs_as_a_task() {
 #[test]
 fn a_directory_has_one_owner() {
     let home = tempfile::tempdir().unwrap();
-    let first = DataDir::open(home.path(), STATE_CACHE_BYTES).unwrap();
-    let refused = DataDir::open(home.path(), STATE_CACHE_BYTES).unwrap_err();
+    let first = DataDir::open(home.path(), CacheBytes::default()).unwrap();
+    let refused = DataDir::open(home.path(), CacheBytes::default()).unwrap_err();
     assert!(matches!(refused, Error::Locked { .. }), "{refused}");
     drop(first);
-    drop(DataDir::open(home.path(), STATE_CACHE_BYTES).unwrap());
+    drop(DataDir::open(home.path(), CacheBytes::default()).unwrap());
 }
 
 #[test]
 fn the_directory_of_another_node_or_of_a_later_release_is_refused() {
     let home = tempfile::tempdir().unwrap();
     drop(open_dir(home.path()));
-    let dir = DataDir::open(home.path(), STATE_CACHE_BYTES).unwrap();
+    let dir = DataDir::open(home.path(), CacheBytes::default()).unwrap();
     let refused = Log::open(LogOptions::new(dir.log.clone(), dir.hard_state.clone(), NODE + 1)).unwrap_err();
     assert!(matches!(refused, Error::OtherNode { found: NODE, .. }), "{refused}");
     drop(dir);
     std::fs::write(home.path().join("format"), format!("{}\n", FORMAT + 1)).unwrap();
-    let refused = DataDir::open(home.path(), STATE_CACHE_BYTES).unwrap_err();
+    let refused = DataDir::open(home.path(), CacheBytes::default()).unwrap_err();
     assert!(matches!(refused, Error::Newer { found, .. } if found == FORMAT + 1), "{refused}");
 }
 
 #[test]
 fn the_state_database_is_apart_from_the_log() {
     let home = tempfile::tempdir().unwrap();
-    let dir = DataDir::open(home.path(), STATE_CACHE_BYTES).unwrap();
+    let dir = DataDir::open(home.path(), CacheBytes::default()).unwrap();
     let (log, _) = Log::open(options(dir.log.clone(), dir.hard_state.clone())).unwrap();
     wait(|done| log.append(0, vec![plain(1)], done)).unwrap();
     assert_eq!(dir.state.get(b"l").unwrap(), None);

@@ -8,7 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use everstep::storage::{DataDir, Log, LogEntry, LogOptions, STATE_CACHE_BYTES, Store, WriteBatch};
+use everstep::storage::{CacheBytes, DataDir, Log, LogEntry, LogOptions, Store, WriteBatch};
 
 use crate::support::{NODE, copy_dir, open_dir, plain, wait};
 
@@ -87,7 +87,7 @@ fn acknowledge(number: u64) {
 fn child_that_appends() {
     let Ok(dir) = std::env::var(CHILD_DIR) else { return };
     let factor = std::env::var(CHILD_FACTOR).unwrap().parse().unwrap();
-    let dir = DataDir::open(Path::new(&dir), STATE_CACHE_BYTES).unwrap();
+    let dir = DataDir::open(Path::new(&dir), CacheBytes::default()).unwrap();
     let (log, _) = Log::open(LogOptions::new(dir.log.clone(), dir.hard_state.clone(), NODE)).unwrap();
     wait(|done| log.save_vote(1, b"the vote".to_vec(), done)).unwrap();
     for index in 1.. {
@@ -109,7 +109,7 @@ fn child_that_appends() {
 #[test]
 fn child_that_starts_again() {
     let Ok(dir) = std::env::var(CHILD_DIR) else { return };
-    let dir = DataDir::open(Path::new(&dir), STATE_CACHE_BYTES).unwrap();
+    let dir = DataDir::open(Path::new(&dir), CacheBytes::default()).unwrap();
     let (log, recovered) = Log::open(LogOptions::new(dir.log.clone(), dir.hard_state.clone(), NODE)).unwrap();
     assert!(!recovered.storage_lost, "{:?}", recovered.losses);
     let purged = recovered.groups.get(&1).and_then(|it| it.purged_index).unwrap_or(0);

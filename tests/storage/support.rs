@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 
 use bytes::Bytes;
 use everstep::storage::{
-    DataDir, Done, Error, HardState, Log, LogEntry, LogOptions, Recovered, STATE_CACHE_BYTES, Store,
+    CacheBytes, DataDir, Done, Error, HardState, Log, LogEntry, LogOptions, Recovered, Store,
 };
 
 /// The node id of all tests.
@@ -34,7 +34,7 @@ pub(crate) fn options(store: Arc<dyn Store>, hard_state: Arc<dyn HardState>) -> 
 }
 
 pub(crate) fn try_open_dir(path: &Path) -> Result<(Log, Recovered), Error> {
-    let dir = DataDir::open(path, STATE_CACHE_BYTES)?;
+    let dir = DataDir::open(path, CacheBytes::default())?;
     Log::open(options(dir.log, dir.hard_state))
 }
 

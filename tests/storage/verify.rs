@@ -3,14 +3,16 @@
 use std::path::Path;
 
 use everstep::storage::codec::{self, Kind};
-use everstep::storage::{
-    DataDir, Error, Log, STATE_CACHE_BYTES, Store, VerifyReport, WriteBatch, verify, verify_with,
-};
+use everstep::storage::{CacheBytes, DataDir, Error, Log, Store, VerifyReport, WriteBatch};
 
 use crate::support::{options, plain, wait};
 
+fn verify(path: &Path) -> Result<VerifyReport, Error> {
+    everstep::storage::verify(path, &std::env::temp_dir())
+}
+
 fn filled(path: &Path, change: impl FnOnce(&DataDir)) {
-    let dir = DataDir::open(path, STATE_CACHE_BYTES).unwrap();
+    let dir = DataDir::open(path, CacheBytes::default()).unwrap();
     let (log, _) = Log::open(options(dir.log.clone(), dir.hard_state.clone())).unwrap();
     wait(|done| log.append(1, (1..=50).map(plain).collect(), done)).unwrap();
     wait(|done| log.purge_through(1, 10, Vec::new(), done)).unwrap();
@@ -62,7 +64,7 @@ fn each_problem_has_its_place() {
         put(dir.state.as_ref(), b"raw/1", b"not an envelope");
         put(dir.log.as_ref(), &[&b"l\0\x01"[..], &30_u64.to_be_bytes()].concat(), b"no record");
     });
-    let report = verify_with(home.path(), &[b"raw/"]).unwrap();
+    let report = everstep::storage::verify_with(home.path(), &std::env::temp_dir(), &[b"raw/"]).unwrap();
     assert!(!report.ok);
     assert_eq!(places(&report), ["log", "state, key \\x00\\x00\\x00M"]);
     assert!(report.problems[0].what.starts_with("group 1, index 30: "), "{:?}", report.problems);
@@ -84,10 +86,62 @@ fn a_damaged_hard_state_is_told() {
 }
 
 #[test]
-fn a_directory_in_use_and_one_that_is_none_are_refused() {
+fn a_directory_in_use_and_one_that_is_not_there_are_refused() {
     let home = tempfile::tempdir().unwrap();
-    assert!(matches!(verify(home.path()), Err(Error::Open { .. })));
-    let dir = DataDir::open(home.path(), STATE_CACHE_BYTES).unwrap();
+    assert!(matches!(verify(&home.path().join("none")), Err(Error::Open { .. })));
+    let dir = DataDir::open(home.path(), CacheBytes::default()).unwrap();
     assert!(matches!(verify(home.path()), Err(Error::Locked { .. })));
     drop(dir);
+}
+
+fn names(path: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(path).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_foreign_directory_is_told_and_left_alone() {
+    let home = tempfile::tempdir().unwrap();
+    assert_eq!(places(&verify(home.path()).unwrap()), ["format"]);
+    assert_eq!(names(home.path()), [""; 0]);
+    std::fs::write(home.path().join("novel.txt"), "It was a dark night.").unwrap();
+    let report = verify(home.path()).unwrap();
+    assert!(!report.ok && report.problems[0].what.contains("no data directory"), "{:?}", report.problems);
+    assert_eq!(names(home.path()), ["novel.txt"]);
+}
+
+#[test]
+fn a_missing_format_is_a_finding_and_the_rest_is_looked_at() {
+    let home = tempfile::tempdir().unwrap();
+    filled(home.path(), |_| {});
+    std::fs::remove_file(home.path().join("format")).unwrap();
+    std::fs::remove_file(home.path().join("lock")).unwrap();
+    let report = verify(home.path()).unwrap();
+    assert_eq!(places(&report), ["format"]);
+    assert_eq!((report.ok, report.state_values), (false, 200));
+    assert_eq!(names(home.path()), ["hard-state", "log", "state"]);
+}
+
+#[test]
+fn nobody_else_reads_a_data_directory() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("deep/data");
+    let mode = |part: &str| std::fs::metadata(path.join(part)).unwrap().permissions().mode() & 0o777;
+    let check = || {
+        for dir in ["", "log", "state"] {
+            assert_eq!(mode(dir), 0o700, "{dir}");
+        }
+        for file in ["format", "lock", "hard-state", "log/db", "log/conf", "state/db", "state/synced"] {
+            assert_eq!(mode(file), 0o600, "{file}");
+        }
+    };
+    filled(&path, |_| check());
+    for open in ["hard-state", "state/db"] {
+        std::fs::set_permissions(path.join(open), std::fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    drop(DataDir::open(&path, CacheBytes::default()).unwrap());
+    check();
 }

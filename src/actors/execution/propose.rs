@@ -11,8 +11,8 @@ use crate::engine::definition::Spec;
 use crate::engine::model::{AttemptNumber, Execution, Input, Moment, StepKey, StepStatus, Timestamp};
 use crate::runners::Outcome;
 
-use super::super::read;
 use super::super::request::{Error, too_large};
+use super::super::{disk, read};
 use super::State;
 use super::start::{Birth, Born};
 
@@ -185,6 +185,10 @@ impl State {
         let events = engine::decide(&record.execution, &spec, input, Moment { at, epoch: self.epoch })?;
         if events.is_empty() {
             return Ok(Proposed::Recorded);
+        }
+        if self.partition.disk.is_full() {
+            // The outcome stays here until there is room, and what would follow from it does not start.
+            return Ok(Proposed::Failed(disk::full()));
         }
         let expected = record.execution.version;
         // Nobody else holds the record now, so applying changes it in place.

@@ -1,7 +1,7 @@
 //! Request bodies: bounded in bytes, time and depth, and of a type we know.
 
 use axum::extract::{FromRequest, Request};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -9,6 +9,8 @@ use serde_json::Value;
 
 use crate::api::front::Front;
 use crate::api::problem::Problem;
+use crate::engine::definition::Finding;
+use crate::engine::model::OversizedInteger;
 use crate::engine::model::limits::JSON_DEPTH_MAX;
 
 use super::fields::Fields;
@@ -33,6 +35,7 @@ impl FromRequest<Front> for Body {
     async fn from_request(request: Request, front: &Front) -> Result<Self, Problem> {
         let max = front.settings.body_bytes_max;
         let format = format(request.headers());
+        plain(request.headers())?;
         if content_length(request.headers()).is_some_and(|length| length > max as u64) {
             return Err(too_large(max));
         }
@@ -105,6 +108,17 @@ fn format(headers: &HeaderMap) -> Option<Format> {
     }
 }
 
+/// Refuses a compressed body. Read as it is, it would be reported as broken JSON.
+fn plain(headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(value) = headers.get(CONTENT_ENCODING) else { return Ok(()) };
+    if value.as_bytes().eq_ignore_ascii_case(b"identity") {
+        return Ok(());
+    }
+    let detail = "bodies are taken as they are: send this one uncompressed, without Content-Encoding";
+    let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", detail);
+    Err(problem.named("Content-Encoding"))
+}
+
 fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
@@ -116,17 +130,42 @@ fn text(bytes: &[u8]) -> Result<&str, Problem> {
     })
 }
 
-/// Parses JSON. Errors name line and column.
+/// Parses JSON. Errors name line and column. An integer that a [`Value`] cannot hold is refused, since it
+/// would come back as another one.
 pub(in crate::api) fn json(bytes: &[u8]) -> Result<Value, Problem> {
-    text(bytes)?;
+    let text = text(bytes)?;
     if too_deep(bytes) {
         let detail = format!("the document is nested deeper than {JSON_DEPTH_MAX} levels");
         return Err(Problem::new(StatusCode::BAD_REQUEST, "too_deep", detail));
     }
-    serde_json::from_slice(bytes).map_err(|error| {
+    let value = serde_json::from_str(text).map_err(|error| {
         let detail = format!("the body is not JSON: {error}");
-        Problem::new(StatusCode::BAD_REQUEST, "invalid_json", detail)
-    })
+        let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        placed("invalid_json", detail, number(error.line()), number(error.column()))
+    })?;
+    if let Some(OversizedInteger { digits, line, column }) = OversizedInteger::find(text) {
+        let detail = format!(
+            "the integer {digits:.40} at line {line} column {column} does not fit 64 bits and would lose \
+             digits; write it as a string"
+        );
+        return Err(placed("integer_too_large", detail, line, column));
+    }
+    Ok(value)
+}
+
+/// A problem of a text, with its place for those who can show it.
+fn placed(code: &'static str, detail: String, line: u32, column: u32) -> Problem {
+    let finding = Finding {
+        pointer: String::new(),
+        code: "malformed",
+        message: detail.clone(),
+        hint: None,
+        line: Some(line),
+        column: Some(column.max(1)),
+    };
+    let mut problem = Problem::new(StatusCode::BAD_REQUEST, code, detail);
+    problem.errors.push(finding);
+    problem
 }
 
 /// Whether brackets nest too deeply; looked at before anything is built.
@@ -169,6 +208,25 @@ mod tests {
         let problem = json(b"{\"a\": 1,\n  b}").unwrap_err();
         assert_eq!(problem.code, "invalid_json");
         assert!(problem.detail.contains("line 2 column 3"), "{}", problem.detail);
+        assert_eq!((problem.errors[0].line, problem.errors[0].column), (Some(2), Some(3)));
+    }
+
+    #[test]
+    fn an_integer_that_would_lose_digits_is_refused() {
+        assert_eq!(json(b"[18446744073709551615]").unwrap().to_string(), "[18446744073709551615]");
+        let problem = json(b"{\"id\": 18446744073709551617}").unwrap_err();
+        assert_eq!(problem.code, "integer_too_large");
+        assert!(problem.detail.contains("18446744073709551617 at line 1 column 8"), "{}", problem.detail);
+    }
+
+    #[test]
+    fn compressed_bodies_are_refused_by_name() {
+        let with = |text: &'static str| {
+            plain(&HeaderMap::from_iter([(CONTENT_ENCODING, text.parse().expect("a header"))]))
+        };
+        let problem = with("gzip").unwrap_err();
+        assert_eq!((problem.status.as_u16(), &*problem.code), (415, "unsupported_encoding"));
+        assert!(with("identity").is_ok() && plain(&HeaderMap::new()).is_ok());
     }
 
     #[test]

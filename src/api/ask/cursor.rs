@@ -14,7 +14,7 @@ pub(in crate::api) enum Cursor {
     Workflow(Uuid),
     /// Versions below this one.
     Version(u32),
-    /// Events after this version.
+    /// Events after this version. A history ends long before 32 bits do.
     Event(u64),
 }
 
@@ -47,7 +47,7 @@ impl Cursor {
             "e" => uuid().map(Self::Execution),
             "w" => uuid().map(Self::Workflow),
             "v" => u32::from_str_radix(rest, 16).ok().map(Self::Version),
-            "h" => u64::from_str_radix(rest, 16).ok().map(Self::Event),
+            "h" => u32::from_str_radix(rest, 16).ok().map(|version| Self::Event(version.into())),
             _ => None,
         }
     }
@@ -60,7 +60,8 @@ mod tests {
     #[test]
     fn every_cursor_comes_back() {
         let id = Uuid::from_u128(7);
-        let all = [Cursor::Execution(id), Cursor::Workflow(id), Cursor::Version(3), Cursor::Event(u64::MAX)];
+        let all =
+            [Cursor::Execution(id), Cursor::Workflow(id), Cursor::Version(3), Cursor::Event(u32::MAX.into())];
         for cursor in all {
             assert_eq!(Cursor::read(&cursor.to_string()), Some(cursor));
         }
@@ -68,7 +69,7 @@ mod tests {
 
     #[test]
     fn rubbish_is_refused() {
-        for bad in ["", "e", "x1", "☺", "e123", "hzz", "v100000000"] {
+        for bad in ["", "e", "x1", "☺", "e123", "hzz", "v100000000", "h100000000"] {
             let problem = Cursor::parse(bad).expect_err("no cursor");
             assert_eq!(problem.parameter.as_deref(), Some("cursor"));
         }

@@ -47,7 +47,7 @@ impl Fields {
     /// Takes a whole number of at least 1.
     pub(in crate::api) fn count(&mut self, name: &str) -> Result<Option<u32>, Problem> {
         let Some(value) = self.take(name) else { return Ok(None) };
-        match value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0) {
+        match whole(&value).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0) {
             Some(count) => Ok(Some(count)),
             None => Err(wrong(name, "a whole number from 1 to 4294967295", &value)),
         }
@@ -61,6 +61,12 @@ impl Fields {
             Some(other) => Err(wrong(name, "an object", &other)),
         }
     }
+}
+
+/// The whole number a value is. JSON does not tell `3` from `3.0`.
+fn whole(value: &Value) -> Option<u64> {
+    let double = || value.as_f64().filter(|it| it.fract() == 0.0)?.to_string().parse().ok();
+    value.as_u64().or_else(double)
 }
 
 /// A field of the wrong kind.
@@ -111,6 +117,8 @@ mod tests {
         assert_eq!(problem.pointer.as_deref(), Some("/a~1b"));
         assert_eq!(problem.detail, "a/b has to be a text, not 7");
         assert!(fields(serde_json::json!({"n": 0})).count("n").is_err());
+        assert!(fields(serde_json::json!({"n": 1.5})).count("n").is_err());
+        assert_eq!(fields(serde_json::json!({"n": 3.0})).count("n").unwrap(), Some(3));
         assert_eq!(fields(serde_json::json!({"n": null})).count("n").unwrap(), None);
     }
 }

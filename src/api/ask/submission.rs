@@ -82,9 +82,16 @@ fn what(fields: &mut Fields) -> Result<What, Problem> {
 fn labels(map: Option<Map<String, Value>>) -> Result<BTreeMap<String, String>, Problem> {
     let mut labels = BTreeMap::new();
     for (name, value) in map.unwrap_or_default() {
-        let Value::String(value) = value else {
-            let detail = format!("a label has to be a text, not {}", super::fields::kind(&value));
-            return Err(Problem::field("invalid_field", format!("/labels{}", pointer(&name)), detail));
+        // As in a definition.
+        let value = match value {
+            Value::String(text) => text,
+            Value::Number(number) => number.to_string(),
+            Value::Bool(truth) => truth.to_string(),
+            Value::Null | Value::Array(_) | Value::Object(_) => {
+                let found = super::fields::kind(&value);
+                let detail = format!("a label has to be a text, a number or a truth value, not {found}");
+                return Err(Problem::field("invalid_field", format!("/labels{}", pointer(&name)), detail));
+            }
         };
         labels.insert(name, value);
     }
@@ -208,13 +215,21 @@ mod tests {
             (r#"{"workflow_id": 7}"#, false, "invalid_field", Some("/workflow_id")),
             (r#"{"definition": 7}"#, false, "invalid_field", Some("/definition")),
             (r#"{"definition": {}, "version": 1}"#, false, "invalid_field", Some("/version")),
-            (r#"{"labels": {"a": 1}}"#, true, "invalid_field", Some("/labels/a")),
+            (r#"{"labels": {"a": null}}"#, true, "invalid_field", Some("/labels/a")),
+            (r#"{"labels": {"a": [1]}}"#, true, "invalid_field", Some("/labels/a")),
             (r#"{"labels": []}"#, true, "invalid_field", Some("/labels")),
         ];
         for (text, named, code, pointer) in cases {
             let problem = read(text, named).expect_err(text);
             assert_eq!((&*problem.code, problem.pointer.as_deref()), (code, pointer), "{text}");
         }
+    }
+
+    #[test]
+    fn labels_are_typed_as_in_a_definition() {
+        let labels = read(r#"{"labels": {"a": 1, "b": true, "c": "x"}}"#, true).unwrap().labels;
+        let labels: Vec<_> = labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(labels, [("a", "1"), ("b", "true"), ("c", "x")]);
     }
 
     #[test]

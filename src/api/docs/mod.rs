@@ -26,12 +26,13 @@ use super::problem::Problem;
         title = "Everstep",
         description = "A durable orchestration cluster in one binary. Errors are RFC 9457 problem documents with a \
             stable `code`; lists are `{items, next_cursor}` and page by opaque cursor; `Idempotency-Key` works on \
-            every POST that creates.",
+            every POST that creates a workflow or an execution.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     tags(
         (name = "workflows", description = "Versioned definitions."),
         (name = "executions", description = "Runs of workflow versions."),
+        (name = "cluster", description = "The nodes, and who holds what."),
         (name = "operations", description = "Health and metrics.")
     ),
     components(schemas(problems::ProblemDocument))

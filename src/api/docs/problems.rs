@@ -28,7 +28,7 @@ pub(in crate::api) struct ProblemDocument {
     /// Which query parameter or header.
     #[schema(required = false)]
     parameter: Option<String>,
-    /// All findings of a definition's check.
+    /// All findings of a definition's check, or all mistakes of an input.
     #[schema(required = false)]
     errors: Option<Vec<super::schema::Finding>>,
     /// Names this request in the server's log.
@@ -37,6 +37,9 @@ pub(in crate::api) struct ProblemDocument {
 
 /// What a request that changes nothing may be refused with.
 pub(in crate::api) struct Reads;
+
+/// What a request that changes something and has no body may be refused with.
+pub(in crate::api) struct Changes;
 
 /// What a request with a body may be refused with.
 pub(in crate::api) struct Writes;
@@ -55,12 +58,19 @@ const WRITES: &[(u16, &str)] = &[
     (412, "The version named by `If-Match` is not the latest."),
     (413, "The body is too large."),
     (415, "The body is of a type that is not taken."),
+    (507, "The disk is nearly full; nothing was done. `Retry-After` says when to try again."),
     (422, "The body is well-formed and says something unlawful; `errors` and `pointer` say what and where."),
 ];
 
 impl IntoResponses for Reads {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         all(READS.iter())
+    }
+}
+
+impl IntoResponses for Changes {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        all(READS.iter().chain(WRITES.iter().filter(|(status, _)| *status == 409)))
     }
 }
 

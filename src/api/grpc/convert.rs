@@ -74,7 +74,7 @@ fn execution_fault(execution: &Execution, fault: &Fault, spec: &Spec) -> v1::Fau
         code: fault.code.clone(),
         message: fault.message.clone(),
         step: step.map(|key| step_id(spec, key)),
-        attempt: step.and_then(|key| execution.step(key)).map(|step| step.attempt),
+        attempt: step.and_then(|key| execution.step(key)).map(|step| step.attempt.max(1)),
         retryable: fault.retryable,
         details_json: fault.details.as_ref().map(text),
     }

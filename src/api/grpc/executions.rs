@@ -24,7 +24,7 @@ pub(super) struct Executions(pub(super) Front);
 
 impl Executions {
     async fn whole(&self, record: &Arc<Record>) -> Result<v1::Execution, Status> {
-        let spec = self.0.handle.spec_of(record).map_err(failed)?;
+        let spec = self.0.handle.spec_of(record).await.map_err(failed)?;
         Ok(convert::execution(record, &spec, true))
     }
 
@@ -89,7 +89,7 @@ impl ExecutionService for Executions {
         let page = self.0.handle.executions(&self.0.caller(), query).await.map_err(failed)?;
         let mut items = Vec::with_capacity(page.items.len());
         for record in &page.items {
-            let spec = self.0.handle.spec_of(record).map_err(failed)?;
+            let spec = self.0.handle.spec_of(record).await.map_err(failed)?;
             items.push(convert::execution(record, &spec, false));
         }
         let next_cursor = page.next.map(|id| Cursor::Execution(id.uuid()).to_string()).unwrap_or_default();
@@ -169,7 +169,8 @@ impl ExecutionService for Executions {
         let request = request.into_inner();
         let id = read::execution_id(&request.id)?;
         let (handle, caller) = (&self.0.handle, self.0.caller());
-        let (_, spec) = calls::with_spec(handle, &caller, id).await.map_err(failed)?;
+        let (record, spec) = calls::with_spec(handle, &caller, id).await.map_err(failed)?;
+        calls::check_after("after_version", &record, request.after_version)?;
         let follow = Follow::new(handle.clone(), caller, id, request.after_version);
         let batches = stream::unfold(Some(follow), move |follow| {
             let spec = Arc::clone(&spec);

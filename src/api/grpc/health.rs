@@ -12,7 +12,8 @@ use crate::api::front::Front;
 use crate::api::http::ready;
 
 /// The services of this port; the empty name is the node as a whole.
-const SERVICES: [&str; 3] = ["", "everstep.v1.WorkflowService", "everstep.v1.ExecutionService"];
+const SERVICES: [&str; 4] =
+    ["", "everstep.v1.WorkflowService", "everstep.v1.ExecutionService", "everstep.v1.ClusterService"];
 /// How often a watcher's answer is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
@@ -20,7 +21,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 pub(super) struct Health(pub(super) Front);
 
 fn serving(front: &Front) -> HealthCheckResponse {
-    let ready = ready(&front.handle.health());
+    let ready = ready(front, &front.handle.health());
     let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
     HealthCheckResponse { status: status.into() }
 }

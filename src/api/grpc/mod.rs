@@ -1,5 +1,6 @@
 //! The gRPC front end: the services of `proto/everstep/v1`, health and reflection.
 
+mod cluster;
 mod convert;
 mod executions;
 mod health;
@@ -9,6 +10,7 @@ mod workflows;
 
 use axum::Router;
 use everstep_proto::v1;
+use everstep_proto::v1::cluster_service_server::ClusterServiceServer;
 use everstep_proto::v1::execution_service_server::ExecutionServiceServer;
 use everstep_proto::v1::workflow_service_server::WorkflowServiceServer;
 use tonic::service::Routes;
@@ -25,8 +27,10 @@ pub(super) fn services(front: &Front) -> Router {
     let bytes_max = front.settings.body_bytes_max + ENVELOPE_BYTES;
     let workflows = WorkflowServiceServer::new(workflows::Workflows(front.clone()));
     let executions = ExecutionServiceServer::new(executions::Executions(front.clone()));
+    let cluster = ClusterServiceServer::new(cluster::Cluster(front.clone()));
     let routes = Routes::new(workflows.max_decoding_message_size(bytes_max))
         .add_service(executions.max_decoding_message_size(bytes_max))
+        .add_service(cluster.max_decoding_message_size(bytes_max))
         .add_service(HealthServer::new(health::Health(front.clone())))
         .add_service(reflection().build_v1().expect("the descriptors are compiled in"))
         .add_service(reflection().build_v1alpha().expect("the descriptors are compiled in"));

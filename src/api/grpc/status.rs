@@ -11,8 +11,7 @@ use tonic::{Code, Status};
 use crate::actors::Error;
 use crate::api::problem::Problem;
 
-/// The metadata that carries the stable code of a failure.
-const CODE: &str = "everstep-code";
+use crate::api::edge::GRPC_CODE;
 
 // The messages of google/rpc/status.proto and error_details.proto that are used here; declaring
 // them takes fewer lines than another dependency.
@@ -76,7 +75,7 @@ impl From<Problem> for Status {
         let status = RpcStatus { code: code.into(), message: problem.detail.clone(), details };
         let mut metadata = MetadataMap::new();
         if let Ok(value) = MetadataValue::try_from(problem.code.as_ref()) {
-            metadata.insert(CODE, value);
+            metadata.insert(GRPC_CODE, value);
         }
         Self::with_details_and_metadata(code, problem.detail.clone(), status.encode_to_vec().into(), metadata)
     }
@@ -93,7 +92,7 @@ fn code(problem: &Problem) -> Code {
         (StatusCode::CONFLICT, _) => Code::FailedPrecondition,
         (StatusCode::NOT_FOUND, _) => Code::NotFound,
         (StatusCode::PRECONDITION_FAILED, _) => Code::Aborted,
-        (StatusCode::TOO_MANY_REQUESTS, _) => Code::ResourceExhausted,
+        (StatusCode::TOO_MANY_REQUESTS | StatusCode::INSUFFICIENT_STORAGE, _) => Code::ResourceExhausted,
         (StatusCode::SERVICE_UNAVAILABLE, _) => Code::Unavailable,
         (status, _) if status.is_server_error() => Code::Internal,
         _ => Code::InvalidArgument,
@@ -140,7 +139,7 @@ mod tests {
         };
         let status = failed(Error::Definition(vec![finding("/a"), finding("/b")]));
         assert_eq!(status.code(), Code::InvalidArgument);
-        assert_eq!(status.metadata().get(CODE).unwrap(), "invalid_definition");
+        assert_eq!(status.metadata().get(GRPC_CODE).unwrap(), "invalid_definition");
         let details = RpcStatus::decode(status.details()).unwrap().details;
         assert_eq!(details.len(), 2);
         let places = BadRequest::decode(&*details[1].value).unwrap().field_violations;

@@ -93,7 +93,7 @@ pub(super) async fn retry(
 
 async fn act(front: &Front, caller: &Caller, id: ExecutionId, input: Input) -> Result<Response, Problem> {
     let record = front.handle.act(caller, id, input).await?;
-    let spec = front.handle.spec_of(&record)?;
+    let spec = front.handle.spec_of(&record).await?;
     let mut out = Vec::with_capacity(1024);
     write_execution(&mut out, &record, &spec, Detail::Whole);
     Ok(json(StatusCode::OK, out))

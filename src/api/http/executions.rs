@@ -31,7 +31,7 @@ pub(super) async fn list(
     let found = front.handle.executions(&caller, ask::execution_list(&query, PAGE_MAX)?).await?;
     let mut items = Vec::with_capacity(found.items.len());
     for record in found.items {
-        let spec = front.handle.spec_of(&record)?;
+        let spec = front.handle.spec_of(&record).await?;
         items.push((record, spec));
     }
     let next = found.next.map(|id| Cursor::Execution(id.uuid()));

@@ -1,6 +1,7 @@
 //! The HTTP front end: one file per group of endpoints, JSON in and out.
 
 mod actions;
+mod cluster;
 mod executions;
 mod operations;
 mod stream;
@@ -47,6 +48,11 @@ pub(super) fn endpoints() -> OpenApiRouter<Front> {
         .routes(routes!(actions::pause))
         .routes(routes!(actions::resume))
         .routes(routes!(actions::retry))
+        .routes(routes!(cluster::status))
+        .routes(routes!(cluster::reserve))
+        .routes(routes!(cluster::remove))
+        .routes(routes!(cluster::drain))
+        .routes(routes!(cluster::undrain))
         .routes(routes!(operations::providers))
         .routes(routes!(operations::health))
         .routes(routes!(operations::readyz))

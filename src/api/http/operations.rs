@@ -6,7 +6,7 @@ use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 
 use super::json;
-use crate::actors::PartitionHealth;
+use crate::actors::{DiskRoom, PartitionHealth};
 use crate::api::docs::{problems, schema};
 use crate::api::front::{Front, Who};
 use crate::api::shape::{Object, write_list, write_text};
@@ -25,16 +25,16 @@ pub(super) async fn health(State(front): State<Front>) -> Response {
     json(StatusCode::OK, out)
 }
 
-/// Says whether the node takes work: 200 when it does, 503 when it does not yet.
+/// Says whether the node takes work: 200 when it does, 503 when it does not yet or has no room on its disk.
 #[utoipa::path(
     get, path = "/readyz", tag = "operations", operation_id = "readiness",
     responses(
         (status = 200, description = "It takes work.", body = schema::NodeHealth),
-        (status = 503, description = "It does not yet.", body = schema::NodeHealth))
+        (status = 503, description = "It does not.", body = schema::NodeHealth))
 )]
 pub(super) async fn readyz(State(front): State<Front>) -> Response {
     let partitions = front.handle.health();
-    let status = if ready(&partitions) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if ready(&front, &partitions) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     json(status, node_health(&front, &partitions))
 }
 
@@ -70,21 +70,38 @@ pub(super) async fn providers(State(front): State<Front>, _: Who) -> Response {
     json(StatusCode::OK, out)
 }
 
-/// Whether every partition takes work: it is led here and its actors run, or another node leads it.
-pub(in crate::api) fn ready(partitions: &[PartitionHealth]) -> bool {
+/// Whether every partition takes work: it is led here and its actors run, or another node leads it; and whether the
+/// disk has room for it.
+pub(in crate::api) fn ready(front: &Front, partitions: &[PartitionHealth]) -> bool {
+    front.handle.disk_room() != DiskRoom::Full && all_led(partitions)
+}
+
+fn all_led(partitions: &[PartitionHealth]) -> bool {
     !partitions.is_empty()
         && partitions.iter().all(|partition| partition.leading || partition.leader.is_some())
 }
 
 fn node_health(front: &Front, partitions: &[PartitionHealth]) -> Vec<u8> {
+    let room = front.handle.disk_room();
+    let status = match (room, all_led(partitions)) {
+        (DiskRoom::Full, _) => "disk_full",
+        (DiskRoom::Ample | DiskRoom::Scarce, true) => "ok",
+        (DiskRoom::Ample | DiskRoom::Scarce, false) => "starting",
+    };
     let mut out = Vec::new();
     let mut object = Object::new(&mut out);
-    object.text("status", if ready(partitions) { "ok" } else { "starting" });
+    object.text("status", status);
     object.text("version", front.settings.version);
+    object.number("node", front.handle.node());
+    object.text("disk", room.as_str());
     object.list("partitions", partitions, |out, partition| {
         let mut object = Object::new(out);
         object.number("partition", u64::from(partition.partition));
         object.truth("leading", partition.leading);
+        match partition.leader {
+            Some(leader) => object.number("leader", leader),
+            None => object.null("leader"),
+        }
         object.number("active", partition.active as u64);
         object.number("parked", partition.parked as u64);
         object.end();

@@ -58,6 +58,7 @@ pub(super) async fn stream(
     if record.execution.status.is_finished() && record.execution.version <= after {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
+    calls::check_after("last_event_id", &record, after)?;
     let mut response = Response::new(body(&front, caller, id, after, spec));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

@@ -124,7 +124,7 @@ async fn answer(
     status: StatusCode,
     existing: bool,
 ) -> Result<Response, Problem> {
-    let spec = front.handle.spec_of(record)?;
+    let spec = front.handle.spec_of(record).await?;
     let mut out = Vec::with_capacity(1024);
     write_execution(&mut out, record, &spec, Detail::Submitted);
     let mut response = json(status, out);

@@ -107,7 +107,8 @@ fn write_current_steps(out: &mut Vec<u8>, execution: &Execution, spec: &Spec) {
 
 fn write_execution_fault(out: &mut Vec<u8>, execution: &Execution, fault: &Fault, spec: &Spec) {
     let step = execution.fault_step;
-    let attempt = step.and_then(|key| execution.step(key)).map(|step| step.attempt);
+    // A step that failed before its first attempt has that one in the log.
+    let attempt = step.and_then(|key| execution.step(key)).map(|step| step.attempt.max(1));
     let id = step.map(|key| step_id(spec, key));
     write_fault(out, fault, id.as_deref(), attempt);
 }

@@ -116,7 +116,10 @@ fn write_created(object: &mut Object<'_>, created: &Created) {
         Some(id) => object.shown("workflow_id", id),
         None => object.null("workflow_id"),
     }
-    object.number("workflow_version", u64::from(created.workflow_version));
+    match created.workflow_version {
+        0 => object.null("workflow_version"),
+        version => object.number("workflow_version", u64::from(version)),
+    }
     object.text("workflow_name", &created.workflow_name);
     object.shown("definition_hash", created.spec);
     object.payload("input", Some(&created.input));

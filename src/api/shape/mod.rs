@@ -3,6 +3,7 @@
 //! HTTP writes them as JSON text; gRPC uses the same derivations (what a log line is, which steps
 //! are current, the word for an event) for its messages.
 
+mod cluster;
 mod execution;
 mod history;
 mod log;
@@ -10,6 +11,7 @@ mod reason;
 mod workflow;
 mod write;
 
+pub(super) use cluster::{write_cluster, write_node};
 pub(super) use execution::{Detail, current_steps, step_id, write_execution};
 pub(super) use history::{event_type, payload_bytes, write_event};
 pub(super) use log::{Line, Log, step_words, write_line};

@@ -150,3 +150,97 @@ async fn the_same_over_grpc() {
     assert_eq!(status.code(), tonic::Code::NotFound);
     assert_eq!(status.metadata().get("everstep-code").unwrap(), "execution_not_found");
 }
+
+#[tokio::test]
+async fn every_mistake_of_an_input_is_named() {
+    let node = Node::start().await;
+    let definition = json!({"name": "strict", "steps": [{"type": "noop"}], "input": {"type": "object",
+        "required": ["a"], "properties": {"b": {"type": "integer"}, "c": {"items": {"type": "string"}}}}});
+    let refused = async |input: Value| {
+        let wish = json!({"definition": definition, "input": input}).to_string();
+        let (status, problem) = node.json("POST", "/api/executions", &wish).await;
+        assert_eq!((status, problem["code"].as_str()), (422, Some("invalid_input")), "{problem}");
+        problem
+    };
+    let problem = refused(json!({"b": "x", "c": [1]})).await;
+    let errors = problem["errors"].as_array().expect("a list");
+    let mut pointers: Vec<_> = errors.iter().map(|it| it["pointer"].as_str().unwrap()).collect();
+    pointers.sort_unstable();
+    assert_eq!(pointers, ["/input", "/input/b", "/input/c/0"], "{problem}");
+    assert_eq!(problem["pointer"], problem["errors"][0]["pointer"]);
+    let many = refused(json!({"a": 1, "c": vec![1; 1_000]})).await;
+    assert_eq!(many["errors"].as_array().map(Vec::len), Some(20), "the list has an end");
+}
+
+#[tokio::test]
+async fn who_cancelled_an_execution_and_why_is_its_error() {
+    let node = Node::start().await;
+    let nap = r#"{"definition": {"name": "nap", "steps": [{"type": "delay", "params": {"for": "1h"}}]}}"#;
+    let (_, begun) = node.json("POST", "/api/executions", nap).await;
+    let path = format!("/api/executions/{}", begun["id"].as_str().unwrap());
+    let (status, cancelled) =
+        node.json("POST", &format!("{path}/cancel"), r#"{"reason": "the customer left"}"#).await;
+    assert_eq!(status, 200, "{cancelled}");
+    lawful::<schema::Execution>(&cancelled);
+    assert_eq!(cancelled["error"]["code"], "cancelled");
+    assert_eq!(cancelled["error"]["message"], "cancelled by dev: the customer left");
+    let (_, history) = node.json("GET", &format!("{path}/history"), "").await;
+    assert_eq!(history["items"][0]["workflow_version"], Value::Null, "an inline definition has no version");
+    assert_eq!(begun["workflow_version"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_step_that_never_got_to_an_attempt_failed_in_its_first() {
+    let node = Node::start().await;
+    let wish = r#"{"definition": {"name": "no", "steps": [
+        {"type": "noop", "params": {"value": "${ input.missing }"}, "on_error": "continue"},
+        {"type": "logic", "action": "set", "params": {"n": "${ steps.0.error.attempt }"}},
+        {"type": "noop", "params": {"value": "${ input.missing }"}}]}, "input": {}}"#;
+    let (_, failed) = node.json("POST", "/api/executions?wait=30s", wish).await;
+    assert_eq!((&failed["status"], &failed["error"]["attempt"]), (&json!("failed"), &json!(1)), "{failed}");
+    assert_eq!(failed["result"]["results"]["step1"]["n"], 1);
+    let (_, logs) =
+        node.json("GET", &format!("/api/executions/{}/logs", failed["id"].as_str().unwrap()), "").await;
+    assert!(logs.as_array().unwrap().iter().all(|line| line["attempt"] == 1), "{logs}");
+}
+
+#[tokio::test]
+async fn a_reader_ahead_of_the_history_is_told_so() {
+    let node = Node::start().await;
+    let nap = r#"{"definition": {"name": "nap", "steps": [{"type": "delay", "params": {"for": "1h"}}]}}"#;
+    let (_, begun) = node.json("POST", "/api/executions", nap).await;
+    let path = format!("/api/executions/{}", begun["id"].as_str().unwrap());
+    for query in ["history?cursor=hffffffffffffffff", "stream?last_event_id=18446744073709551615"] {
+        let (status, problem) = node.json("GET", &format!("{path}/{query}"), "").await;
+        assert_eq!(
+            (status, problem["code"].as_str()),
+            (400, Some("invalid_parameter")),
+            "{query}: {problem}"
+        );
+    }
+    let (status, page) = node.json("GET", &format!("{path}/history?cursor=hffffffff"), "").await;
+    assert_eq!((status, &page["items"]), (200, &json!([])));
+    let mut client = ExecutionServiceClient::new(node.router.clone());
+    let id = begun["id"].as_str().unwrap().to_owned();
+    let status = client.watch(v1::WatchRequest { id, after_version: u64::MAX }).await.err().unwrap();
+    assert_eq!(status.code(), tonic::Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn what_the_grpc_library_refuses_has_a_code_too() {
+    let node = Node::start().await;
+    let mut client = ExecutionServiceClient::new(node.router.clone());
+    let what = Some(v1::submit_request::What::Definition("x".repeat(5 << 20)));
+    let status = client.submit(v1::SubmitRequest { what, ..v1::SubmitRequest::default() }).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::OutOfRange, "{status:?}");
+    assert_eq!(status.metadata().get("everstep-code").unwrap(), "body_too_large");
+    let call = |path: &str, bytes: &'static [u8]| {
+        let request = Request::builder().method("POST").uri(path).header("content-type", "application/grpc");
+        node.call(request.body(Body::from(bytes)).unwrap())
+    };
+    let broken = call("/everstep.v1.ExecutionService/Get", b"\0\0\0\0\x02\xff\xff").await;
+    assert_eq!(broken.headers()["everstep-code"], "invalid_message", "{:?}", broken.headers());
+    assert_eq!(broken.headers()["grpc-status"], "3");
+    let unknown = call("/everstep.v1.ExecutionService/Nothing", b"").await;
+    assert!(unknown.headers().contains_key("everstep-code"), "{:?}", unknown.headers());
+}

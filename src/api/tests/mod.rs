@@ -68,8 +68,14 @@ impl Node {
             Consensus::start(config, world.clone(), log, recovered, machines, Arc::new(Nowhere)).await;
         let consensus = consensus.expect("consensus");
         let runners = Registry::new(Settings::default(), world.clock.clone()).expect("runners");
-        let tree =
-            Tree::start(consensus.handle(), Arc::new(runners), world.clone(), None).await.expect("actors");
+        let tree = Tree::start(
+            consensus.handle(),
+            Arc::new(runners),
+            world.clone(),
+            None,
+            crate::actors::Roster::default(),
+        );
+        let tree = tree.await.expect("actors");
         tree.handle().ready().await;
         let tenant = TenantId::new("default").expect("a slug");
         let mut settings =

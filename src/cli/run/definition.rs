@@ -13,7 +13,8 @@ const FINDINGS_MAX: usize = 20;
 
 /// The failure for an error that the definition in `text` met, with its lines where it is to blame.
 pub(in crate::cli) async fn refusal(client: &Client, text: &str, name: &str, error: Error) -> Failure {
-    let Some(problem) = error.problem().filter(|problem| problem.code == "invalid_definition") else {
+    let about_text = ["invalid_definition", "invalid_json", "integer_too_large"];
+    let Some(problem) = error.problem().filter(|it| about_text.contains(&it.code.as_str())) else {
         return error.into();
     };
     let mut findings = problem.errors.clone();

@@ -33,7 +33,7 @@ impl Embedded {
         let overrides = Overrides {
             listen: Some("127.0.0.1:0".to_owned()),
             data_dir: Some(data_dir.to_owned()),
-            insecure: false,
+            ..Overrides::default()
         };
         let settings = Settings::dev(std::env::vars(), overrides).map_err(node::Error::from)?;
         node::log_to_stderr(&settings.log.level, settings.log.format == "json");

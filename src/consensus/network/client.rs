@@ -24,6 +24,10 @@ type Failed = RPCError<Types>;
 /// How long one chunk of a snapshot may take. A peer that hangs must not hold checkpoints back for long.
 const CHUNK_DEADLINE: Duration = Duration::from_secs(3);
 
+/// How long a follower may take for entries. Raft would give up after one heartbeat, and send all of them again to
+/// a follower that is only slow. Heartbeats have their own calls meanwhile.
+const APPEND_DEADLINE: Duration = Duration::from_secs(1);
+
 /// Makes the clients of one group.
 pub(in crate::consensus) struct Factory {
     pub(in crate::consensus) node: u64,
@@ -87,7 +91,9 @@ impl RaftNetworkV2<Types> for Client {
         rpc: AppendEntriesRequest<Types>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<Types>, Failed> {
-        match self.call(Question::Append(rpc), RPCTypes::AppendEntries, option.hard_ttl()).await? {
+        let deadline =
+            if rpc.entries.is_empty() { option.hard_ttl() } else { option.hard_ttl().max(APPEND_DEADLINE) };
+        match self.call(Question::Append(rpc), RPCTypes::AppendEntries, deadline).await? {
             Answered::Append(response) => Ok(response),
             other => Err(misplaced(&other)),
         }

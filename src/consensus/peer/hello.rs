@@ -92,6 +92,10 @@ impl Acquaintances {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = all;
     }
 
+    pub(super) fn learn(&self, more: BTreeMap<u64, Incarnation>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(more);
+    }
+
     fn of(&self, node: u64) -> Option<Incarnation> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&node).copied()
     }

@@ -54,11 +54,14 @@ struct Inner {
     entropy: Arc<dyn Entropy>,
     known: Acquaintances,
     offices: Arc<Offices>,
-    places: Mutex<BTreeMap<(u64, Lane), Arc<tokio::sync::Mutex<Place>>>>,
+    places: Mutex<BTreeMap<(u64, Lane), SharedPlace>>,
     /// Where nodes listen that no membership names.
     book: RwLock<BTreeMap<u64, String>>,
     inline_io: bool,
 }
+
+/// Whoever needs the connection waits for the one who is making it.
+type SharedPlace = Arc<tokio::sync::Mutex<Place>>;
 
 /// A connection, or the last failure to make one.
 #[derive(Default)]
@@ -91,9 +94,21 @@ impl Peers {
         self.inner.me.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The node has found its place in the cluster.
-    pub fn form(&self) {
-        self.inner.me.write().unwrap_or_else(PoisonError::into_inner).formed = true;
+    /// The node has found its place in the cluster, under this id.
+    pub fn form(&self, node: u64) {
+        let mut me = self.inner.me.write().unwrap_or_else(PoisonError::into_inner);
+        me.node = node;
+        me.formed = true;
+    }
+
+    /// Where nodes listen, over what was known before.
+    pub fn learn(&self, book: BTreeMap<u64, String>) {
+        self.inner.book.write().unwrap_or_else(PoisonError::into_inner).extend(book);
+    }
+
+    /// The disks of nodes, over what was known before.
+    pub fn learn_disks(&self, known: BTreeMap<u64, Incarnation>) {
+        self.inner.known.learn(known);
     }
 
     /// Where nodes listen that no membership names yet.
@@ -233,10 +248,18 @@ impl Inner {
             let late = |_| Unanswered::Unreachable("it did not answer in time".to_owned());
             let greet = tokio::time::timeout(CONNECT_DEADLINE, inner.greet(&address, node));
             let greeted = greet.await.map_err(late).and_then(std::convert::identity);
+            let failed_before = place.failed.is_some();
             *place = match greeted {
-                Ok((stream, _)) => Place { link: Some(Arc::new(Link::start(stream))), address, failed: None },
+                Ok((stream, _)) => {
+                    if failed_before && lane == Lane::Raft {
+                        tracing::info!(node, address, "another node is in reach again");
+                    }
+                    Place { link: Some(Arc::new(Link::start(stream))), address, failed: None }
+                }
                 Err(why) => {
-                    tracing::debug!(node, address, %why, "no connection to another node");
+                    if !failed_before && lane == Lane::Raft {
+                        tracing::warn!(node, address, %why, "another node is out of reach");
+                    }
                     Place { link: None, address, failed: Some((Instant::now(), why)) }
                 }
             };

@@ -47,6 +47,7 @@ impl Machine {
             Command::LeaderEpoch { at, .. } => fold.epoch(*at),
             Command::Batch(batch) => fold.batch(batch),
             Command::Catalogue { at, change } => fold.change(self.partition, *at, change),
+            Command::Node { at, change } => fold.node(self.partition, *at, change),
         };
         let touched = fold.touched;
         state.applied = index;

@@ -33,6 +33,9 @@ impl Machine {
             for slot in state.catalogue.all() {
                 add(&plain(&(slot.changed, &*slot.workflow)));
             }
+            for slot in state.nodes.all() {
+                add(&plain(&(slot.changed, slot.born, &slot.node)));
+            }
         }
         for (tenant, id) in self.all_ids()? {
             let record = self.record(&tenant, id)?.ok_or_else(|| damaged("an execution"))?;

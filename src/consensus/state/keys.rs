@@ -9,6 +9,7 @@
 //!                               | 'k' tenant 0 domain key    an idempotency claim
 //!                               | 'd' hash                   a pinned definition
 //!                               | 'w' tenant 0 id            a workflow
+//!                               | 'n' id u64                 a node of the cluster
 //! ```
 //!
 //! Numbers are big-endian, so keys sort as they count. A tenant is a slug and never holds a 0 byte.
@@ -25,6 +26,7 @@ pub(super) const HISTORY: u8 = b'h';
 pub(super) const CLAIM: u8 = b'k';
 pub(super) const PIN: u8 = b'd';
 pub(super) const WORKFLOW: u8 = b'w';
+pub(super) const NODE: u8 = b'n';
 
 /// Executions whose ids were made within the same 64 ms lie together.
 const WINDOW_SHIFT: u32 = 6;
@@ -67,6 +69,12 @@ pub(super) fn live(tenant: &TenantId, id: ExecutionId) -> Suffix {
 
 pub(super) fn workflow(tenant: &TenantId, id: WorkflowId) -> Suffix {
     tenant_key(WORKFLOW, tenant, id.as_bytes())
+}
+
+pub(super) fn node(id: u64) -> Suffix {
+    let mut suffix = vec![NODE];
+    suffix.extend_from_slice(&id.to_be_bytes());
+    suffix
 }
 
 pub(super) fn claim(tenant: &TenantId, domain: Domain, key: &[u8; 32]) -> Suffix {

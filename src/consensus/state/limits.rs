@@ -5,7 +5,8 @@ use crate::storage::PIECE_BYTES_MAX;
 /// The limits of one machine.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Clean records kept in memory. Enough for what people look at and for parked executions about to wake.
+    /// Clean records kept in memory: what people look at right now. Fewer cost nothing measurable, because what has
+    /// just finished is still dirty, and what wakes after a long wait is never among them.
     pub cache_records_max: usize,
     /// Bytes of them, about.
     pub cache_bytes_max: usize,
@@ -45,8 +46,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            cache_records_max: 2_048,
-            cache_bytes_max: 4 << 20,
+            cache_records_max: 512,
+            cache_bytes_max: 1 << 20,
             specs_max: 1_024,
             slice_records_max: 512,
             slice_bytes_max: 384 << 10,

@@ -19,10 +19,11 @@ use super::keys;
 use super::limits::Limits;
 use super::live::{Facts, Live};
 use super::loose::Loose;
+use super::nodes::{self, Nodes};
 use super::overlay::Overlay;
 use super::packs::Windows;
 use super::specs::Specs;
-use super::stored;
+use super::stored::{self, StoredNode};
 use super::tenants::{Key, Tenants};
 use super::watch::{Watch, Watches};
 
@@ -97,6 +98,7 @@ pub(super) struct State {
     pub live: Live,
     pub loose: Loose,
     pub catalogue: Catalogue,
+    pub nodes: Nodes,
     /// No window above this one has a pack; 0 if none has.
     pub packed_max: u64,
     /// The number of the next pack.
@@ -168,7 +170,7 @@ impl Machine {
         if let Some(spec) = self.specs.get(hash) {
             return Ok(Some(spec));
         }
-        match self.pinned(hash)? {
+        match self.spec_text(hash)? {
             Some(text) => self.specs.load(hash, &text).map(Some),
             None => Ok(None),
         }
@@ -176,10 +178,13 @@ impl Machine {
 
     /// Whether the text of a definition is here. A store that fails counts as no: pinning twice is harmless.
     pub fn is_pinned(&self, hash: SpecHash) -> bool {
-        self.specs.get(hash).is_some() || self.pinned(hash).is_ok_and(|text| text.is_some())
+        self.specs.get(hash).is_some() || self.spec_text(hash).is_ok_and(|text| text.is_some())
     }
 
-    fn pinned(&self, hash: SpecHash) -> Result<Option<Arc<str>>> {
+    /// The text of a pinned definition; `None` if it is not pinned here.
+    ///
+    /// Errors: the store fails.
+    pub fn spec_text(&self, hash: SpecHash) -> Result<Option<Arc<str>>> {
         let suffix = keys::pin(hash);
         let waiting = self.state().loose.get(&suffix).map(|value| value.cloned());
         let row = match waiting {
@@ -291,6 +296,12 @@ impl State {
             catalogue.insert(Slot { workflow, changed: stored.changed, loaded: true });
             Ok(())
         })?;
+        let mut known = Nodes::default();
+        reading.each(&[keys::NODE], |_, row| {
+            let StoredNode { changed, born, node } = stored::decode_node(&row)?;
+            known.insert(nodes::Slot { node, changed, born, loaded: true });
+            Ok(())
+        })?;
         Ok(Self {
             applied: meta.index,
             durable: meta.index,
@@ -304,6 +315,7 @@ impl State {
             live,
             loose: Loose::default(),
             catalogue,
+            nodes: known,
             packed_max: meta.packed_max,
             seq: meta.seq,
             windows: Windows::default(),

@@ -35,6 +35,7 @@ mod live;
 mod lookup;
 mod loose;
 mod machine;
+mod nodes;
 mod overlay;
 mod packs;
 mod snapshot;

@@ -15,7 +15,7 @@ use crate::engine::model::{
 };
 use crate::storage::codec::{self, Kind};
 
-use super::super::view::{Record, Workflow};
+use super::super::view::{NodeRecord, Record, Workflow};
 use super::error::{Error, Result};
 
 const ROOT: Kind = Kind(0x40);
@@ -28,6 +28,7 @@ const CLAIM: Kind = Kind(0x46);
 const PIN: Kind = Kind(0x47);
 const WORKFLOW: Kind = Kind(0x48);
 const CHUNK: Kind = Kind(0x49);
+const NODE: Kind = Kind(0x4a);
 
 /// The only version of each kind so far.
 const V1: u16 = 1;
@@ -118,6 +119,16 @@ pub(super) struct StoredWorkflow<'a> {
     pub workflow: Cow<'a, Workflow>,
 }
 
+/// A node of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredNode {
+    /// The entry that changed it last.
+    pub changed: u64,
+    /// The entry that gave it its id.
+    pub born: u64,
+    pub node: NodeRecord,
+}
+
 /// A part of a snapshot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Chunk {
@@ -146,6 +157,7 @@ codec_pair!(encode_live, decode_live, LIVE, LiveValue);
 codec_pair!(encode_pack, decode_pack, PACK, Pack);
 codec_pair!(encode_claim, decode_claim, CLAIM, StoredClaim);
 codec_pair!(encode_chunk, decode_chunk, CHUNK, Chunk);
+codec_pair!(encode_node, decode_node, NODE, StoredNode);
 codec_pair!(encode_workflow, decode_workflow, WORKFLOW, StoredWorkflow<'static>);
 
 pub(super) fn encode_root(generation: u8) -> Vec<u8> {

@@ -23,9 +23,10 @@ pub(super) fn create(
     }
     check_limits(&wish)?;
     if let Some(schema) = &spec.input {
-        schema
-            .check(&wish.input)
-            .map_err(|(pointer, message)| Rejection::InvalidInput { pointer, message })?;
+        let mistakes = schema.mistakes(&wish.input);
+        if !mistakes.is_empty() {
+            return Err(Rejection::InvalidInput { mistakes });
+        }
     }
     let mut labels = spec.labels.clone();
     labels.extend(wish.labels);

@@ -2,7 +2,7 @@
 
 use crate::expression::{Expression, Names, Problem, Template};
 use crate::model::limits::PAYLOAD_BYTES_MAX;
-use crate::model::{DefinitionStatus, SpecHash, StepId, StepIndex};
+use crate::model::{DefinitionStatus, Millis, SpecHash, StepId, StepIndex};
 
 use super::check::{Cursor, Findings};
 use super::node::{Kind, Node};
@@ -97,7 +97,7 @@ pub(super) fn compile(
         status: status.unwrap_or(DefinitionStatus::Active),
         labels: root.field("labels").map(|at| at.labels(findings)).unwrap_or_default(),
         input: root.field("input").and_then(|at| schema(&at, findings)),
-        timeout: root.field("timeout").and_then(|at| at.duration(findings)),
+        timeout: root.field("timeout").and_then(|at| deadline(&at, catalogue.is_some(), findings)),
         priority: priority.and_then(|it| u8::try_from(it).ok()).unwrap_or(PRIORITY_DEFAULT),
         steps: steps?,
         output: output.and_then(|at| template(&at, &at.node.value(), &compiler.names, findings)),
@@ -262,6 +262,12 @@ impl Compiler<'_> {
         match Expression::compile(&text, &self.names) {
             Ok(expression) => {
                 self.check_references(index, at, expression.steps(), findings);
+                // What was accepted before the rule was known keeps running until it meets the value.
+                if let Some(what) = expression.never_a_condition().filter(|_| self.catalogue.is_some()) {
+                    let hint = "write a comparison, as in `when: \"${ input.amount > 1000 }\"`";
+                    let message = format!("`when` is a boolean, and this is always {what}");
+                    findings.hinted(at, "type", message, hint);
+                }
                 Some(expression)
             }
             Err(wrong) => {
@@ -383,7 +389,7 @@ impl Compiler<'_> {
 }
 
 /// The step's `timeout`, which people also write among the parameters.
-fn timeout(step: &Cursor<'_>, findings: &mut Findings) -> Option<crate::model::Millis> {
+fn timeout(step: &Cursor<'_>, findings: &mut Findings) -> Option<Millis> {
     let inner = step.field("params").and_then(|params| params.field("timeout"));
     let at = match (step.field("timeout"), inner) {
         (Some(_), Some(inner)) => {
@@ -393,9 +399,14 @@ fn timeout(step: &Cursor<'_>, findings: &mut Findings) -> Option<crate::model::M
         (Some(at), None) | (None, Some(at)) => at,
         (None, None) => return None,
     };
+    deadline(&at, true, findings)
+}
+
+/// A length of time after which something is given up. With `strict` it is longer than nothing.
+fn deadline(at: &Cursor<'_>, strict: bool, findings: &mut Findings) -> Option<Millis> {
     let timeout = at.duration(findings)?;
-    if timeout.0 == 0 {
-        findings.add(&at, "duration", "a timeout is longer than nothing");
+    if strict && timeout.0 == 0 {
+        findings.add(at, "duration", "a timeout is longer than nothing");
     }
     Some(timeout)
 }

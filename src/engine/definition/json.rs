@@ -1,5 +1,7 @@
 //! JSON with places.
 
+use crate::model::OversizedInteger;
+
 use super::node::{Builder, Kind, Malformed, Node, Place};
 
 /// Reads a JSON text.
@@ -137,6 +139,9 @@ impl Reader<'_> {
         let rest = self.rest();
         let lawful = |c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.' | 'e' | 'E');
         let length = rest.find(|c| !lawful(c)).unwrap_or(rest.len());
+        if !OversizedInteger::fits(&rest[..length]) {
+            return Err(self.wrong("this integer does not fit 64 bits; write it as a string"));
+        }
         match serde_json::from_str(&rest[..length]) {
             Ok(number) => {
                 self.position += length;

@@ -20,7 +20,7 @@
 //! `malformed`, `type`, `missing`, `value`, `duration`, `limit`, `unknown_field`, `duplicate_id`, `bad_id`,
 //! `cycle`, `unknown_step`, `not_before` (a reference to a step that need not have run), `goto`,
 //! `expression`, `schema`, `conflict`, `unknown_runner`, `unknown_action`, `missing_param`,
-//! `unknown_param`, and `unsupported` for what the language has and this version does not run.
+//! `unknown_param`, `bad_param` (a value that the runner would refuse at every attempt), and `unsupported` for what the language has and this version does not run.
 //!
 //! # Caveats
 //! At most a hundred findings are reported. Keys of YAML maps are taken as strings, whatever they look
@@ -74,6 +74,21 @@ pub struct RunnerShape {
     pub required: Vec<String>,
     /// All parameters it knows; empty: any.
     pub known: Vec<String>,
+    /// Says what is wrong with parameters whatever their expressions will give.
+    pub check: Option<ParamsCheck>,
+}
+
+/// Looks at parameters as they are written, an object, before anything runs. A string with `${` in it
+/// stands for any value.
+pub type ParamsCheck = fn(&serde_json::Value) -> Vec<Misfit>;
+
+/// What is wrong with parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misfit {
+    /// RFC 6901 pointer from the parameters.
+    pub pointer: String,
+    /// What is wrong there.
+    pub message: String,
 }
 
 /// A definition that passed the check.

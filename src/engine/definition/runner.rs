@@ -1,10 +1,12 @@
 //! What runs a step, and whether its parameters suit it.
 
+use serde_json::json;
+
 use crate::expression::nearest;
 
 use super::check::{Cursor, Findings};
 use super::node::Kind;
-use super::{Pure, RunnerCatalogue, StepKind, duration};
+use super::{Misfit, Pure, RunnerCatalogue, RunnerShape, StepKind, duration};
 
 /// What runs a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,14 +141,15 @@ pub(super) fn check_params(
             let Some(shape) = catalogue.and_then(|it| it.runners.get(&chosen.runner)) else { return };
             let required: Vec<&str> = shape.required.iter().map(String::as_str).collect();
             let known: Vec<&str> = shape.known.iter().map(String::as_str).collect();
-            return fit(step, &chosen.runner, (&required, &known), findings);
+            fit(step, &chosen.runner, (&required, &known), findings);
+            return check_values(step, shape, findings);
         }
     };
     fit(step, &chosen.runner, pure, findings);
     match chosen.kind {
         StepKind::Delay => check_delay(step, findings),
-        StepKind::Pure(Pure::Switch) => check_cases(step, findings),
-        StepKind::Pure(Pure::Set | Pure::Assert | Pure::Transform | Pure::Merge) | StepKind::Effect => {}
+        StepKind::Pure(pure) => check_pure(step, pure, findings),
+        StepKind::Effect => {}
     }
 }
 
@@ -169,6 +172,46 @@ fn fit(step: &Cursor<'_>, runner: &str, (required, known): (&[&str], &[&str]), f
             };
             findings.hinted(&at, "unknown_param", format!("`{runner}` has no parameter `{name}`"), hint);
         }
+    }
+}
+
+/// What the runner itself says of the values.
+fn check_values(step: &Cursor<'_>, shape: &RunnerShape, findings: &mut Findings) {
+    let Some(check) = shape.check else { return };
+    let params = step.field("params");
+    let value = params.as_ref().map_or_else(|| json!({}), |params| params.node.value());
+    if !value.is_object() {
+        return;
+    }
+    let at = params.as_ref().unwrap_or(step);
+    for Misfit { pointer, message } in check(&value) {
+        let place = at.node.at(&pointer).place;
+        findings.add_at(&format!("{}{pointer}", at.pointer), place, "bad_param", message, None);
+    }
+}
+
+/// Values of the rules of `logic` that no expression will change.
+fn check_pure(step: &Cursor<'_>, pure: Pure, findings: &mut Findings) {
+    let field = |name| step.field("params").and_then(|params| params.field(name));
+    match pure {
+        Pure::Assert => {
+            if let Some(at) = field("that").filter(|at| !is_template(at))
+                && !matches!(at.node.kind, Kind::Bool(_))
+            {
+                let hint = "write `that: \"${ … }\"`";
+                findings.hinted(&at, "type", "`that` is one expression or a boolean", hint);
+            }
+        }
+        Pure::Switch => check_cases(step, findings),
+        Pure::Merge => {
+            let objects = field("objects").filter(|at| !is_template(at));
+            for object in objects.map(|at| at.items(findings)).unwrap_or_default() {
+                if !is_template(&object) && !matches!(object.node.kind, Kind::Map(_)) {
+                    object.wrong_type("an object", findings);
+                }
+            }
+        }
+        Pure::Set | Pure::Transform => {}
     }
 }
 

@@ -5,7 +5,8 @@ use std::error::Error;
 use jsonschema::{PatternOptions, Retrieve, Uri};
 use serde_json::Value;
 
-use crate::model::Payload;
+use crate::model::limits::INPUT_MISTAKES_MAX;
+use crate::model::{InputMistake, Payload};
 
 use super::expansion;
 
@@ -35,15 +36,16 @@ impl Schema {
         validator.map(Self).map_err(|error| (error.instance_path().to_string(), error.to_string()))
     }
 
-    /// Checks a document. The error holds a JSON pointer into it and what is wrong there.
-    pub fn check(&self, document: &Payload) -> Result<(), (String, String)> {
+    /// What is wrong with a document, at most [`INPUT_MISTAKES_MAX`]; nothing if it matches.
+    #[must_use]
+    pub fn mistakes(&self, document: &Payload) -> Vec<InputMistake> {
+        /// The message quotes the document; a large one would drown the reason.
+        const MESSAGE_CHARS_MAX: usize = 300;
         let value = document.value();
-        let error = self.0.validate(&value).err();
-        error.map_or(Ok(()), |error| {
-            /// The message quotes the document; a large one would drown the reason.
-            const MESSAGE_CHARS_MAX: usize = 300;
-            let message: String = error.to_string().chars().take(MESSAGE_CHARS_MAX).collect();
-            Err((error.instance_path().to_string(), message))
-        })
+        let mistake = |error: jsonschema::ValidationError<'_>| InputMistake {
+            pointer: error.instance_path().to_string(),
+            message: error.to_string().chars().take(MESSAGE_CHARS_MAX).collect(),
+        };
+        self.0.iter_errors(&value).take(INPUT_MISTAKES_MAX).map(mistake).collect()
     }
 }

@@ -29,15 +29,20 @@ pub(super) fn compute<'a>(
 /// The negative of a number or a duration.
 pub(super) fn negate<'a>(value: &Val<'a>) -> Result<Val<'a>, Why> {
     match value {
-        Val::Int(int) => in_range(int.checked_neg()),
+        Val::Int(int) => within(int.checked_neg(), INT_MAX),
         Val::Double(double) => Ok(Val::Double(-double)),
         Val::Span(micros) => micros.checked_neg().map(Val::Span).ok_or_else(overflow),
         other => Err(format!("is {}, and `-` takes a number", other.what())),
     }
 }
 
+/// The largest `int` of CEL. What is beyond is a `uint`.
+const INT_MAX: i128 = i64::MAX as i128;
+
+/// An operation on `int`s has to give an `int`, as in CEL; only where a `uint` takes part may one come out.
 fn integers<'a>(operator: Operator, left: i128, right: i128) -> Result<Val<'a>, Why> {
-    in_range(match operator {
+    let most = if left.max(right) > INT_MAX { i128::from(u64::MAX) } else { INT_MAX };
+    let result = match operator {
         Operator::Add => left.checked_add(right),
         Operator::Subtract => left.checked_sub(right),
         Operator::Multiply => left.checked_mul(right),
@@ -51,12 +56,13 @@ fn integers<'a>(operator: Operator, left: i128, right: i128) -> Result<Val<'a>, 
         | Operator::Greater
         | Operator::GreaterOrEqual
         | Operator::In => unreachable!("comparisons are not arithmetic"),
-    })
+    };
+    within(result, most)
 }
 
-fn in_range<'a>(int: Option<i128>) -> Result<Val<'a>, Why> {
-    let lawful = i128::from(i64::MIN)..=i128::from(u64::MAX);
-    int.filter(|it| lawful.contains(it)).map(Val::Int).ok_or_else(overflow)
+fn within<'a>(int: Option<i128>, most: i128) -> Result<Val<'a>, Why> {
+    let lawful = i128::from(i64::MIN)..=most;
+    int.filter(|it| lawful.contains(it)).map(Val::Int).ok_or_else(|| "overflows 64 bits".to_owned())
 }
 
 fn overflow() -> Why {

@@ -45,6 +45,8 @@ impl<'a> Machine<'a> {
             Kind::Select(of, field) => self.select(of, field),
             Kind::Has(of, field) => match self.run(of)? {
                 Val::Map(map) => Ok(Val::Bool(map.get(field).is_some())),
+                // What is absent reads as null, so that nothing can be found in it.
+                Val::Null => Ok(Val::Bool(false)),
                 other => Err(self.stop(of, format!("has no fields: it is {}", other.what()))),
             },
             Kind::Index(pair) => self.index(&pair[0], &pair[1]),
@@ -59,7 +61,8 @@ impl<'a> Machine<'a> {
             },
             Kind::Negate(of) => {
                 let value = self.run(of)?;
-                arithmetic::negate(&value).map_err(|why| self.stop(of, why))
+                let blamed = if matches!(value, Val::Int(_) | Val::Span(_)) { node } else { of };
+                arithmetic::negate(&value).map_err(|why| self.stop(blamed, why))
             }
             Kind::And(nodes) => self.logic(nodes, false),
             Kind::Or(nodes) => self.logic(nodes, true),

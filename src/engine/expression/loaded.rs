@@ -118,6 +118,7 @@ fn error_of(scope: &Scope<'_>, index: StepIndex, step: &Step, fault: &Fault) -> 
         "retryable": fault.retryable,
         "details": fault.details.as_ref().map(Payload::value),
         "step": scope.spec.steps.get(index.usize()).map(|it| it.id.as_str()),
-        "attempt": step.attempt,
+        // As the log of the execution has it.
+        "attempt": step.attempt.max(1),
     })
 }

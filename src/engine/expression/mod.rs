@@ -30,7 +30,10 @@
 //!
 //! # Caveats: where it differs from CEL
 //! - `int` and `uint` are one type; an integer and a double mix in arithmetic, because JSON does not
-//!   tell `1000` from `1000.0`. Dividing integers truncates, as in CEL.
+//!   tell `1000` from `1000.0`. Dividing integers truncates, as in CEL. What does not fit is a fault:
+//!   never a double, and a number above 2^63-1 only where one took part.
+//! - `has(x.f)` is false where `x` is null, which an input that was not given is. Without `has`,
+//!   `x.f` is a fault there, as everywhere.
 //! - Keys of maps are strings. There are no bytes, no protocol buffers and no optional types.
 //! - `now` and `execution.started_at` are timestamps; as results they are RFC 3339 strings. Calendar
 //!   functions know UTC only.
@@ -134,6 +137,12 @@ impl Expression {
     /// The steps it looks at, in the definition's order.
     pub fn steps(&self) -> impl Iterator<Item = StepIndex> + '_ {
         steps_of(&self.roots)
+    }
+
+    /// What its value is, with its article, if that can be told from the text alone and is no boolean.
+    #[must_use]
+    pub fn never_a_condition(&self) -> Option<&'static str> {
+        self.node.never_a_bool()
     }
 
     /// Evaluates.

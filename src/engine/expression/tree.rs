@@ -14,6 +14,38 @@ pub(super) struct Node {
     pub(super) depth: usize,
 }
 
+impl Node {
+    /// What its value is, with its article, if that is known without running it and is no boolean.
+    pub(super) fn never_a_bool(&self) -> Option<&'static str> {
+        match &self.kind {
+            Kind::Null => Some("null"),
+            Kind::Int(_) | Kind::Double(_) | Kind::Negate(_) => Some("a number"),
+            Kind::Text(_) | Kind::Root(Root::StepStatus(_)) => Some("a string"),
+            Kind::Root(Root::Now) => Some("a timestamp"),
+            Kind::List(_) => Some("a list"),
+            Kind::Map(_) | Kind::Root(Root::Execution | Root::Workflow) => Some("a map"),
+            Kind::Binary(operator, _) => operator.is_arithmetic().then_some("the result of arithmetic"),
+            Kind::Choice(three) => three[1].never_a_bool().and(three[2].never_a_bool()),
+            Kind::Each(each) => match each.kind {
+                EachKind::Map | EachKind::Filter => Some("a list"),
+                EachKind::All | EachKind::Exists | EachKind::ExistsOne => None,
+            },
+            Kind::Call(function, _) => function.never_a_bool(),
+            Kind::Bool(_)
+            | Kind::Root(Root::Input | Root::Result | Root::StepOutput(_) | Root::StepError(_))
+            | Kind::Local(_)
+            | Kind::Select(..)
+            | Kind::Has(..)
+            | Kind::HasRoot(_)
+            | Kind::Index(_)
+            | Kind::Not(_)
+            | Kind::And(_)
+            | Kind::Or(_)
+            | Kind::Matches(..) => None,
+        }
+    }
+}
+
 /// What a node does.
 #[derive(Debug)]
 pub(super) enum Kind {
@@ -77,6 +109,10 @@ pub(super) enum Operator {
 }
 
 impl Operator {
+    const fn is_arithmetic(self) -> bool {
+        matches!(self, Self::Add | Self::Subtract | Self::Multiply | Self::Divide | Self::Remainder)
+    }
+
     /// As it is written.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
@@ -196,6 +232,40 @@ pub(super) const FUNCTIONS: [(&str, Function, Call, usize, usize); 32] = [
 ];
 
 impl Function {
+    /// What it gives, if that is never a boolean.
+    const fn never_a_bool(self) -> Option<&'static str> {
+        match self {
+            Self::Contains | Self::StartsWith | Self::EndsWith | Self::Matches | Self::Bool | Self::Dyn => {
+                None
+            }
+            Self::Split => Some("a list"),
+            Self::Timestamp => Some("a timestamp"),
+            Self::Duration => Some("a duration"),
+            Self::Text
+            | Self::Type
+            | Self::LowerAscii
+            | Self::UpperAscii
+            | Self::Trim
+            | Self::Join
+            | Self::Replace
+            | Self::Substring => Some("a string"),
+            Self::Size
+            | Self::Int
+            | Self::Double
+            | Self::IndexOf
+            | Self::FullYear
+            | Self::Month
+            | Self::DayOfMonth
+            | Self::Date
+            | Self::DayOfWeek
+            | Self::DayOfYear
+            | Self::Hours
+            | Self::Minutes
+            | Self::Seconds
+            | Self::Milliseconds => Some("a number"),
+        }
+    }
+
     /// As it is written.
     pub(super) fn as_str(self) -> &'static str {
         FUNCTIONS.iter().find(|it| it.1 == self).map_or("getMilliseconds", |it| it.0)

@@ -48,7 +48,7 @@ pub struct Execution {
     pub steps: Vec<Step>,
     /// What it gave, when completed and the definition says what.
     pub output: Option<Payload>,
-    /// Why it failed.
+    /// Why it failed, or who cancelled it and why.
     pub fault: Option<Fault>,
     /// The step that made it fail.
     pub fault_step: Option<StepKey>,

@@ -31,5 +31,7 @@ pub const LABEL_BYTES_MAX: usize = 256;
 pub const ATTEMPTS_MAX: u32 = 1_000;
 /// The longest timeout, backoff or delay: a year, in milliseconds.
 pub const DURATION_MS_MAX: u64 = 366 * 86_400_000;
+/// Mistakes in an input that are named at once. More of them help nobody.
+pub const INPUT_MISTAKES_MAX: usize = 20;
 /// Bytes of a name or a reason given by a person.
 pub const NAME_BYTES_MAX: usize = 256;

@@ -13,6 +13,7 @@ mod execution;
 mod fault;
 mod ids;
 mod input;
+mod integer;
 pub mod limits;
 mod payload;
 mod rejection;
@@ -28,7 +29,8 @@ pub use ids::{
     WorkflowId,
 };
 pub use input::{Create, Input, Moment, RetryFrom};
+pub use integer::OversizedInteger;
 pub use payload::Payload;
-pub use rejection::Rejection;
+pub use rejection::{InputMistake, Rejection};
 pub use status::{Action, DefinitionStatus, Status, StepStatus};
 pub use time::{Millis, Timestamp};

@@ -40,12 +40,10 @@ pub enum Rejection {
         attempt: AttemptNumber,
     },
     /// The input does not match the definition's schema.
-    #[error("the input does not match the workflow's schema: {message}")]
+    #[error("the input does not match the workflow's schema: {}", summary(.mistakes))]
     InvalidInput {
-        /// JSON pointer into the input.
-        pointer: String,
-        /// What is wrong there.
-        message: String,
+        /// What is wrong with it, at least one and at most [`super::limits::INPUT_MISTAKES_MAX`].
+        mistakes: Vec<InputMistake>,
     },
     /// Only active definitions run.
     #[error("workflow `{name}` is {status}, and only active workflows run; set its status to active")]
@@ -63,6 +61,23 @@ pub enum Rejection {
         /// The limit, with its unit.
         limit: String,
     },
+}
+
+/// One thing that is wrong with an input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputMistake {
+    /// JSON pointer into the input.
+    pub pointer: String,
+    /// What is wrong there.
+    pub message: String,
+}
+
+fn summary(mistakes: &[InputMistake]) -> String {
+    match mistakes {
+        [] => String::new(),
+        [only] => only.message.clone(),
+        [first, rest @ ..] => format!("{} (and {} more)", first.message, rest.len()),
+    }
 }
 
 impl Rejection {

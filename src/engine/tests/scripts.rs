@@ -323,7 +323,10 @@ fn told_since(name: &str, world: &World, state: &mut Execution, seen: usize) -> 
 
 fn refusal(rejection: &Rejection) -> Box<dyn Error> {
     let place = match rejection {
-        Rejection::InvalidInput { pointer, .. } => format!(" [at {pointer:?}]"),
+        Rejection::InvalidInput { mistakes } => {
+            let pointers: Vec<_> = mistakes.iter().map(|it| format!("{:?}", it.pointer)).collect();
+            format!(" [at {}]", pointers.join(", "))
+        }
         _ => String::new(),
     };
     format!("{}: {rejection}{place}", rejection.code()).into()

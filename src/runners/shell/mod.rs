@@ -25,8 +25,9 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::written::{self, Written};
 use super::{Attempt, Error, Outcome, Runner, Running, params};
-use crate::engine::definition::RunnerShape;
+use crate::engine::definition::{Misfit, RunnerShape};
 use crate::engine::model::{Fault, Payload, codes};
 use capture::Capture;
 use process::{Ended, Order};
@@ -164,9 +165,7 @@ impl Shell {
         }
         let mut env = self.environment(attempt, fresh);
         for (name, value) in &params.env {
-            if name.is_empty() || name.contains(['=', '\0']) {
-                return Err(params::wrong(format!("`env` holds a name that is none: {name:?}")));
-            }
+            variable(name)?;
             env.insert(name.clone(), params::text(&format!("env.{name}"), value)?);
         }
         let stdin = params.stdin.map_or_else(String::new, |stdin| match stdin {
@@ -217,6 +216,7 @@ impl Runner for Shell {
     fn shape(&self) -> RunnerShape {
         RunnerShape {
             known: params::names(&["command", "argv", "env", "stdin", "cwd", "timeout"]),
+            check: Some(check),
             ..RunnerShape::default()
         }
     }
@@ -228,6 +228,42 @@ impl Runner for Shell {
 
 const DISABLED: &str = "shell steps are off on this node; `everstep dev` and `everstep run` allow them, \
                         a server does with `shell.enabled = true` in its configuration";
+
+/// What a definition can be told before anything runs.
+fn check(params: &Value) -> Vec<Misfit> {
+    let mut written = Written::new(params);
+    match *written.given(&["command", "argv"]) {
+        [] => written.wrong("", "a shell step needs `command` or `argv`"),
+        [_] => {}
+        _ => written.wrong("/argv", "`command` and `argv` exclude each other"),
+    }
+    for name in ["command", "cwd"] {
+        written.text(name);
+    }
+    match written.known("argv") {
+        None => {}
+        Some(Value::Array(words)) if words.is_empty() => written.wrong("/argv", "`argv` is empty"),
+        Some(Value::Array(words)) => {
+            for (at, word) in words.iter().enumerate() {
+                written.judge(format!("/argv/{at}"), params::text("argv", word));
+            }
+        }
+        Some(_) => written.wrong("/argv", "`argv` has to be a list"),
+    }
+    for name in written.keys("env") {
+        written.judge(written::below("env", name), variable(name));
+    }
+    written.scalars("env");
+    written.misfits()
+}
+
+/// Whether a name can be that of a variable. Errors: a `schema` fault.
+fn variable(name: &str) -> Result<(), Fault> {
+    if name.is_empty() || name.contains(['=', '\0']) {
+        return Err(params::wrong(format!("`env` holds a name that is none: {name:?}")));
+    }
+    Ok(())
+}
 
 fn argv(command: Option<String>, argv: Option<Vec<Value>>) -> Result<Vec<String>, Fault> {
     match (command, argv) {

@@ -75,7 +75,7 @@ pub(in crate::api) struct Execution {
     /// Null until the execution has finished.
     #[schema(required)]
     pub(in crate::api) result: Option<ExecutionResult>,
-    /// Why it failed.
+    /// Why it failed, or who cancelled it and why.
     #[schema(required)]
     error: Option<Fault>,
     /// 0 low to 9 high.
@@ -112,7 +112,7 @@ pub(in crate::api) struct ExecutionLine {
     workflow_name: String,
     status: ExecutionStatus,
     labels: BTreeMap<String, String>,
-    /// Why it failed.
+    /// Why it failed, or who cancelled it and why.
     #[schema(required)]
     error: Option<Fault>,
     /// 0 low to 9 high.
@@ -420,10 +420,14 @@ pub(in crate::api) struct Health {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct NodeHealth {
-    /// `ok` or `starting`.
+    /// `ok`, `starting` or `disk_full`.
     status: String,
     version: String,
-    partitions: Vec<Partition>,
+    /// Its id in the cluster.
+    pub(in crate::api) node: u64,
+    /// `ample`; `scarce`: new executions are refused; `full`: nothing changes until there is room.
+    disk: String,
+    pub(in crate::api) partitions: Vec<Partition>,
 }
 
 /// Where a node stands in one partition.
@@ -432,9 +436,12 @@ pub(in crate::api) struct NodeHealth {
 pub(in crate::api) struct Partition {
     /// 0 is the catalogue.
     partition: u16,
-    /// This node leads it.
+    /// This node leads it, and its executions are at work here.
     leading: bool,
-    /// Executions at work.
+    /// The node that leads it; null if none is known.
+    #[schema(required)]
+    pub(in crate::api) leader: Option<u64>,
+    /// Executions at work here.
     active: u64,
     /// Executions that wait.
     parked: u64,

@@ -24,18 +24,16 @@ pub(in crate::api) struct Definition {
     #[schema(min_length = 1, max_length = 256)]
     name: String,
     #[serde(default)]
-    #[schema(nullable = false)]
     description: Option<String>,
     /// Only active ones run; `active` unless given.
     #[serde(default)]
-    #[schema(nullable = false)]
     status: Option<DefinitionStatus>,
     #[serde(default)]
     #[schema(required = false, schema_with = super::labels)]
     labels: Option<BTreeMap<String, String>>,
-    /// JSON Schema of the input.
+    /// JSON Schema of the input, an object or a boolean.
     #[serde(default)]
-    #[schema(nullable = false, value_type = Option<Object>)]
+    #[schema(value_type = Option<Value>)]
     input: Option<Value>,
     /// How long an execution may take: `500ms`, `10s`, `5m`, `2h`, `3d`, or a number of seconds.
     #[serde(default)]
@@ -43,7 +41,7 @@ pub(in crate::api) struct Definition {
     timeout: Option<Value>,
     /// 0 low to 9 high; 5 unless given.
     #[serde(default)]
-    #[schema(nullable = false, minimum = 0, maximum = 9)]
+    #[schema(minimum = 0, maximum = 9)]
     priority: Option<u8>,
     #[schema(min_items = 1, max_items = 5000)]
     steps: Vec<StepDefinition>,
@@ -59,45 +57,41 @@ pub(in crate::api) struct Definition {
 pub(in crate::api) struct StepDefinition {
     /// `step<N>` unless given.
     #[serde(default)]
-    #[schema(nullable = false, min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
+    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     id: Option<String>,
     #[serde(default)]
-    #[schema(nullable = false)]
     name: Option<String>,
     /// What runs it. `provider` means the same.
     #[serde(default, rename = "type")]
-    #[schema(nullable = false)]
     runner: Option<String>,
     #[serde(default)]
-    #[schema(nullable = false)]
     provider: Option<String>,
     /// Which of the runner's actions; its first unless given.
     #[serde(default)]
-    #[schema(nullable = false)]
     action: Option<String>,
     /// What the runner gets; strings may hold expressions.
     #[serde(default)]
-    #[schema(nullable = false, value_type = Option<Object>)]
+    #[schema(value_type = Option<Object>)]
     params: Option<Value>,
     /// The ids of steps that have to settle before it; the one written before it unless given.
     #[serde(default)]
-    #[schema(nullable = false, max_items = 256)]
+    #[schema(max_items = 256)]
     needs: Option<Vec<String>>,
     /// `all` (unless given), `any`, or how many of its needs it waits for.
     #[serde(default)]
     #[schema(value_type = Option<Value>)]
     join: Option<Value>,
-    /// An expression; the step is skipped unless it is true.
+    /// An expression or a boolean; the step is skipped unless it is true.
     #[serde(default)]
-    #[schema(nullable = false)]
-    when: Option<String>,
+    #[schema(value_type = Option<Value>)]
+    when: Option<Value>,
     /// How long an attempt may take: `10s`, or a number of seconds.
     #[serde(default)]
     #[schema(value_type = Option<Value>)]
     timeout: Option<Value>,
     /// `{attempts, backoff, initial, factor, max, jitter, on}`.
     #[serde(default)]
-    #[schema(nullable = false, value_type = Option<Object>)]
+    #[schema(value_type = Option<Object>)]
     retry: Option<Value>,
     /// `fail` (unless given), `continue`, or `{goto: step}`.
     #[serde(default)]
@@ -105,11 +99,11 @@ pub(in crate::api) struct StepDefinition {
     on_error: Option<Value>,
     /// `fail` (unless given) or `continue`.
     #[serde(default)]
-    #[schema(nullable = false, pattern = "^(fail|continue)$")]
+    #[schema(pattern = "^(fail|continue)$")]
     on_timeout: Option<String>,
     /// What the death of the step's node means: `retry` (unless given) or `uncertain`.
     #[serde(default)]
-    #[schema(nullable = false, pattern = "^(retry|uncertain)$")]
+    #[schema(pattern = "^(retry|uncertain)$")]
     on_lost: Option<String>,
     /// Steps whose failure this one takes care of.
     #[serde(default)]

@@ -19,10 +19,31 @@ pub(in crate::api) struct ExecutionPathParams {
 }
 
 #[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(in crate::api) struct NodePathParams {
+    /// The id of the node.
+    #[param(minimum = 1)]
+    id: u64,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct ForceParams {
+    /// Remove it although it votes and answers; `false` unless given.
+    #[param(required = false, nullable = false)]
+    force: Option<bool>,
+}
+
+#[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct WaitParams {
     /// How long to wait for the outcome, at most `5m`: `500ms`, `30s`, `2m`, or a number of seconds.
-    #[param(required = false, nullable = false, pattern = "^[0-9]{1,3}(ms|s)?$", example = "30s")]
+    #[param(
+        required = false,
+        nullable = false,
+        pattern = "^([0-9]{1,5}ms|([0-2]?[0-9]{1,2}|300)s?|[0-5]m)$",
+        example = "30s"
+    )]
     wait: Option<String>,
 }
 
@@ -78,7 +99,7 @@ pub(in crate::api) struct PageParams {
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct HistoryParams {
     /// `next_cursor` of the page before.
-    #[param(required = false, nullable = false, pattern = "^h[0-9a-f]{1,16}$")]
+    #[param(required = false, nullable = false, pattern = "^h[0-9a-f]{1,8}$")]
     cursor: Option<String>,
     /// Events on the page; 50 unless given.
     #[param(required = false, nullable = false, minimum = 1, maximum = 1000)]
@@ -128,7 +149,8 @@ pub(in crate::api) struct ExecutionFilters {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct StreamParams {
-    /// Go on after this version, where the `Last-Event-ID` header cannot be set.
-    #[param(required = false, nullable = false, minimum = 0)]
+    /// Go on after this version, where the `Last-Event-ID` header cannot be set. At most the version of the
+    /// execution.
+    #[param(required = false, nullable = false, minimum = 0, maximum = 4294967295_u32)]
     last_event_id: Option<u64>,
 }

@@ -113,6 +113,7 @@ fn said(reply: &Reply) -> String {
             replies.iter().map(one).collect::<Vec<_>>().join(" | ")
         }
         Reply::Catalogue(reply) => format!("{reply:?}"),
+        Reply::Node(reply) => format!("{reply:?}"),
     }
 }
 

@@ -13,6 +13,7 @@ pub(crate) fn catalogue() -> RunnerCatalogue {
         actions: words(actions),
         required: words(required),
         known: words(known),
+        ..RunnerShape::default()
     };
     let runners = BTreeMap::from([
         ("noop".to_owned(), shape(&[], &[], &["value"])),

@@ -1,0 +1,191 @@
+//! The door to the actors: the nodes of the cluster, and who holds what.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::consensus::peer::Peers;
+use crate::consensus::{GroupView, Membership, NodeChange, NodeConflict, NodeRecord, Step};
+use crate::engine::model::PartitionId;
+
+use super::handle::Handle;
+use super::passing::{Answer, Ask};
+use super::request::Error;
+use super::roster::Roster;
+use super::route::{Repeat, misplaced};
+
+/// How long the cluster may take to decide on a new node.
+const JOIN_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long another node may take to say how it stands. One that takes longer counts as out of reach.
+const LOOK_DEADLINE: Duration = Duration::from_millis(700);
+
+/// Asks the cluster that a node at an address belongs to for a place in it. `peers` introduces this node, with the id it
+/// wants or 0 for any.
+///
+/// # Errors
+/// `NodeRefused` if the cluster does not take it, `Unavailable` if nobody there can decide it now.
+pub async fn join(peers: &Peers, address: &str, roster: &Roster) -> Result<NodeRecord, Error> {
+    let me = peers.me();
+    let ask = Ask::Join(NodeChange::Register {
+        id: me.node,
+        incarnation: me.incarnation.0,
+        peer: roster.peer.clone(),
+        public: roster.public.clone(),
+    });
+    let answer = peers.ask_at(address, ask.encode(), JOIN_DEADLINE).await;
+    let unavailable = |reason: String| Error::Unavailable { reason };
+    let answer = answer.map_err(|why| unavailable(why.to_string()))?;
+    match Answer::decode(&answer).map_err(|error| unavailable(error.to_string()))? {
+        Answer::Node(node) => node.map_err(Error::NodeRefused),
+        Answer::Failed(failure) => Err(failure.into()),
+        other => Err(misplaced(&other)),
+    }
+}
+
+/// The cluster, as this node sees it and as those it reaches see themselves.
+#[derive(Debug, Clone)]
+pub struct ClusterView {
+    /// Its name.
+    pub name: String,
+    /// The node that was asked.
+    pub node: u64,
+    /// All nodes, by id, but those that are gone for good.
+    pub nodes: Vec<NodeView>,
+    /// All partitions, the catalogue first.
+    pub partitions: Vec<GroupView>,
+}
+
+/// One node of it.
+#[derive(Debug, Clone)]
+pub struct NodeView {
+    /// What the catalogue says of it.
+    pub record: NodeRecord,
+    /// It answers the node that was asked.
+    pub reachable: bool,
+    /// How many partitions it leads.
+    pub leads: usize,
+    /// How many partitions it has a vote in.
+    pub votes: usize,
+}
+
+impl Handle {
+    /// The cluster as it stands now. Nodes out of reach are waited for a moment.
+    pub async fn cluster(&self) -> ClusterView {
+        let machine = self.inner.consensus.machine(PartitionId::CATALOGUE);
+        let records = machine.nodes().into_iter().filter(|node| node.membership != Membership::Removed);
+        let asked = records.map(|record| async move {
+            let views = self.views_of(record.id).await;
+            (record, views)
+        });
+        let answers = futures_util::future::join_all(asked).await;
+        let mut partitions = self.group_views();
+        for partition in &mut partitions {
+            let told = answers.iter().flat_map(|(_, views)| views.iter().flatten());
+            let told = told.filter(|view| view.partition == partition.partition);
+            // Who leads under the newest fence knows best.
+            if let Some(best) = told.filter(|view| view.epoch > 0).max_by_key(|view| view.epoch) {
+                *partition = best.clone();
+            }
+        }
+        let nodes = answers.into_iter().map(|(record, views)| NodeView {
+            reachable: views.is_some(),
+            leads: partitions.iter().filter(|partition| partition.leader == Some(record.id)).count(),
+            votes: partitions.iter().filter(|partition| partition.voters.contains(&record.id)).count(),
+            record,
+        });
+        ClusterView {
+            name: self.inner.others.cluster_name(),
+            node: self.inner.consensus.node(),
+            nodes: nodes.collect(),
+            partitions,
+        }
+    }
+
+    /// Hands every leadership over and takes none any more: the node is about to stop.
+    pub async fn leave(&self) {
+        self.inner.leaving.store(true, Ordering::SeqCst);
+        self.inner.consensus.hand_over().await;
+    }
+
+    /// Keeps an id for a node that will come.
+    pub async fn reserve_node(&self) -> Result<NodeRecord, Error> {
+        self.change_nodes(NodeChange::Reserve).await
+    }
+
+    /// Moves everything off a node.
+    pub async fn drain_node(&self, id: u64) -> Result<NodeRecord, Error> {
+        self.change_nodes(NodeChange::Set { id, membership: Membership::Draining }).await
+    }
+
+    /// Lets a node that drains hold replicas again.
+    pub async fn undrain_node(&self, id: u64) -> Result<NodeRecord, Error> {
+        self.change_nodes(NodeChange::Set { id, membership: Membership::Active }).await
+    }
+
+    /// Removes a node for good; its id is never used again. Errors: `StillHolds` while it votes and answers,
+    /// unless `force`: then what it holds is held by the others alone.
+    pub async fn remove_node(&self, id: u64, force: bool) -> Result<NodeRecord, Error> {
+        let view = self.cluster().await;
+        let node = view.nodes.iter().find(|node| node.record.id == id).ok_or(Error::NodeNotFound { id })?;
+        if node.votes > 0 && node.reachable && !force {
+            return Err(Error::StillHolds { id, partitions: node.votes });
+        }
+        self.change_nodes(NodeChange::Set { id, membership: Membership::Removed }).await
+    }
+
+    /// Changes the nodes, wherever the catalogue is led.
+    pub(super) async fn change_nodes(&self, change: NodeChange) -> Result<NodeRecord, Error> {
+        let id = match &change {
+            NodeChange::Register { id, .. } | NodeChange::Set { id, .. } => *id,
+            NodeChange::Reserve => 0,
+        };
+        let repeat = match &change {
+            NodeChange::Register { .. } | NodeChange::Set { .. } => Repeat::Harmless,
+            NodeChange::Reserve => Repeat::Never,
+        };
+        let here = || self.change_nodes_here(change.clone());
+        let ask = || Ask::Nodes(change.clone());
+        match self.carry_out(PartitionId::CATALOGUE, repeat, here, ask).await? {
+            Answer::Node(Ok(node)) => Ok(node),
+            Answer::Node(Err(NodeConflict::NotFound)) => Err(Error::NodeNotFound { id }),
+            Answer::Node(Err(conflict)) => Err(Error::NodeRefused(conflict)),
+            other => Err(misplaced(&other)),
+        }
+    }
+
+    pub(super) async fn change_nodes_here(&self, change: NodeChange) -> Result<Answer, Error> {
+        Ok(Answer::Node(self.inner.consensus.change_nodes(change).await?))
+    }
+
+    /// Changes the members of a partition, wherever it is led.
+    pub(super) async fn reshape(&self, partition: PartitionId, step: Step) -> Result<(), Error> {
+        let here = || self.reshape_here(partition, step.clone());
+        let ask = || Ask::Reshape { partition, step: step.clone() };
+        match self.carry_out(partition, Repeat::Never, here, ask).await? {
+            Answer::Reshaped => Ok(()),
+            other => Err(misplaced(&other)),
+        }
+    }
+
+    pub(super) async fn reshape_here(&self, partition: PartitionId, step: Step) -> Result<Answer, Error> {
+        self.inner.consensus.reshape(partition, step).await?;
+        Ok(Answer::Reshaped)
+    }
+
+    /// All partitions as this node sees them, the catalogue first.
+    pub(super) fn group_views(&self) -> Vec<GroupView> {
+        let all = std::iter::once(PartitionId::CATALOGUE).chain(self.inner.consensus.partitions());
+        all.map(|partition| self.inner.consensus.group_view(partition)).collect()
+    }
+
+    /// All partitions as a node sees them; none if it does not answer.
+    pub(super) async fn views_of(&self, node: u64) -> Option<Vec<GroupView>> {
+        if node == self.inner.consensus.node() {
+            return Some(self.group_views());
+        }
+        match self.inner.others.ask(node, &Ask::Views, LOOK_DEADLINE).await {
+            Ok(Answer::Views(views)) => Some(views),
+            Ok(_) | Err(_) => None,
+        }
+    }
+}

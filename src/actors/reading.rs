@@ -1,0 +1,170 @@
+//! Reads, from this node's replica or from another's.
+//!
+//! A node that holds a partition reads its own state, after the leader has named the entry it has to have. A node
+//! that does not hold it passes the question on to one that does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::consensus::{GroupView, ListQuery, Page, Record};
+use crate::engine::definition::Spec;
+use crate::engine::model::{
+    ExecutionId, PartitionId, Recorded, Rejection, SpecHash, TenantId, Version, WorkflowId,
+};
+
+use super::handle::Handle;
+use super::partition::Partition;
+use super::passing::{Answer, Ask};
+use super::read;
+use super::request::Error;
+use super::route::{Repeat, misplaced};
+
+/// What is asked of a partition's state. Add variants at the end.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Question {
+    /// One execution.
+    Execution(TenantId, ExecutionId),
+    /// Events of one, from a version on, so many at most.
+    History(TenantId, ExecutionId, Version, usize),
+    /// A page of them.
+    List(TenantId, Box<ListQuery>),
+    /// The text of a definition.
+    Definition(SpecHash),
+    /// How many of a workflow are unfinished.
+    Unfinished(TenantId, WorkflowId),
+}
+
+/// What is answered. Add variants at the end.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Found {
+    Execution(Arc<Record>),
+    History(Vec<Recorded>),
+    List(Page),
+    Definition(Arc<str>),
+    Unfinished(usize),
+}
+
+/// Who holds the partitions this node may not hold, as their leaders said last.
+#[derive(Debug, Default)]
+pub(super) struct Table(Mutex<BTreeMap<u16, Holding>>);
+
+#[derive(Debug, Clone)]
+struct Holding {
+    epoch: u64,
+    leader: Option<u64>,
+    members: BTreeSet<u64>,
+}
+
+impl Table {
+    /// A leader has said who holds its partition.
+    pub(super) fn learn(&self, view: &GroupView) {
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if view.epoch == 0 || table.get(&view.partition).is_some_and(|known| known.epoch > view.epoch) {
+            return;
+        }
+        let members = view.voters.union(&view.learners).copied().collect();
+        table.insert(view.partition, Holding { epoch: view.epoch, leader: view.leader, members });
+    }
+
+    /// Who leads a partition, unless the node that was named does not any more.
+    pub(super) fn leader(&self, partition: PartitionId) -> Option<u64> {
+        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        table.get(&partition.0)?.leader
+    }
+
+    /// A node has said that another one leads, or that it does not know.
+    pub(super) fn correct(&self, partition: PartitionId, leader: Option<u64>) {
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = table.get_mut(&partition.0) {
+            // Nobody known: any other member will say.
+            let other = || known.members.iter().copied().find(|member| Some(*member) != known.leader);
+            known.leader = leader.or_else(other);
+        }
+    }
+
+    fn holds(&self, partition: PartitionId, node: u64) -> Option<bool> {
+        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        table.get(&partition.0).map(|known| known.members.contains(&node))
+    }
+}
+
+impl Handle {
+    /// Whether this node holds a replica of a partition.
+    pub(super) fn holds(&self, partition: PartitionId) -> bool {
+        let me = self.inner.consensus.node();
+        // Its own log does not tell a node that it was removed.
+        self.inner.table.holds(partition, me).unwrap_or_else(|| self.inner.consensus.is_member(partition))
+    }
+
+    /// Whether changes of an execution wake a watch of this node.
+    pub(super) fn holds_execution(&self, id: ExecutionId) -> bool {
+        self.holds(self.partition_of(id).id)
+    }
+
+    /// Reads, linearizable.
+    pub(super) async fn ask_state(&self, partition: &Partition, question: Question) -> Result<Found, Error> {
+        if self.holds(partition.id) {
+            return self.answer_here(partition, &question).await;
+        }
+        let here = || self.answered_here(partition.id, &question);
+        let ask = || Ask::Read { partition: partition.id, question: question.clone() };
+        match self.carry_out(partition.id, Repeat::Harmless, here, ask).await? {
+            Answer::Found(found) => Ok(found),
+            other => Err(misplaced(&other)),
+        }
+    }
+
+    pub(super) async fn answered_here(
+        &self,
+        partition: PartitionId,
+        question: &Question,
+    ) -> Result<Answer, Error> {
+        let here = self.inner.partitions.iter().find(|it| it.id == partition);
+        let here = here.ok_or(Error::Elsewhere { partition, leader: None })?;
+        self.answer_here(here, question).await.map(Answer::Found)
+    }
+
+    async fn answer_here(&self, partition: &Partition, question: &Question) -> Result<Found, Error> {
+        self.inner.consensus.linearize(partition.id).await?;
+        let machine = partition.machine();
+        let failed = |what: &str, error: &dyn std::fmt::Display| Error::Unavailable {
+            reason: format!("{what}: {error}"),
+        };
+        Ok(match question {
+            Question::Execution(tenant, id) => Found::Execution(read::record(partition, tenant, *id)?),
+            Question::History(tenant, id, from, limit) => match machine.history(tenant, *id, *from, *limit) {
+                Ok(Some(events)) => Found::History(events),
+                Ok(None) => return Err(Rejection::ExecutionNotFound { id: *id }.into()),
+                Err(error) => return Err(failed("read a history", &error)),
+            },
+            Question::List(tenant, query) => {
+                let page = machine.list(tenant, query);
+                Found::List(page.map_err(|error| failed("list executions", &error))?)
+            }
+            Question::Definition(hash) => Found::Definition(read::spec_text(partition, *hash)?),
+            Question::Unfinished(tenant, workflow) => {
+                Found::Unfinished(machine.running_of(tenant, *workflow))
+            }
+        })
+    }
+
+    /// The definition an execution keeps.
+    pub async fn spec_of(&self, record: &Record) -> Result<Arc<Spec>, Error> {
+        let hash = record.execution.spec;
+        let partition = self.partition_of(record.execution.id);
+        if let Ok(spec) = read::spec(partition, hash) {
+            return Ok(spec);
+        }
+        if let Some(spec) = self.inner.specs.find(hash) {
+            return Ok(spec);
+        }
+        match self.ask_state(partition, Question::Definition(hash)).await? {
+            Found::Definition(text) => {
+                self.inner.specs.get(hash, || Spec::load(&text)).map_err(Error::Definition)
+            }
+            other => Err(misplaced(&other)),
+        }
+    }
+}

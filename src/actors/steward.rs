@@ -1,0 +1,269 @@
+//! Keeps every partition on the nodes it should be on, and leaderships spread over them.
+//!
+//! The node that leads the catalogue is the steward. It compares what should be with what is and takes one step at
+//! a time, the next when the last is committed: a new node follows first and votes when it has caught up; a
+//! node that drains hands its leaderships over before it loses its vote. When everybody votes where they should,
+//! leaderships are evened out. A steward that falls leaves nothing half done that the next one does not see.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::consensus::{GroupView, Leadership, Membership, NodeRecord, Step};
+use crate::engine::model::PartitionId;
+
+use super::handle::Handle;
+use super::route::is_leading;
+
+/// Between two looks. Each costs a question to every node.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// After a step that failed, so that a node that is out of reach does not take all attention.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// A leadership is moved only if the cluster was quiet for so many looks: elections settle by themselves.
+const QUIET_LOOKS: u32 = 4;
+
+/// Runs until the node stops.
+pub(super) async fn keep(handle: Handle, replicas: usize) {
+    let mut leadership = handle.inner.consensus.leadership(PartitionId::CATALOGUE);
+    let mut quiet = 0;
+    loop {
+        if leadership.wait_for(is_leading).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+        let leading = *leadership.borrow();
+        let Leadership::Leading { .. } = leading else {
+            quiet = 0;
+            continue;
+        };
+        let Some((partition, step)) = next(&handle, replicas, quiet >= QUIET_LOOKS).await else {
+            quiet += 1;
+            continue;
+        };
+        quiet = 0;
+        tracing::info!(%partition, ?step, "a partition is reshaped");
+        if let Err(error) = handle.reshape(partition, step).await {
+            tracing::warn!(%partition, %error, "a partition was not reshaped");
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+}
+
+/// What to do now, if anything.
+async fn next(handle: &Handle, replicas: usize, settled: bool) -> Option<(PartitionId, Step)> {
+    let view = handle.cluster().await;
+    let mut nodes: Vec<NodeRecord> = handle.inner.consensus.machine(PartitionId::CATALOGUE).nodes();
+    nodes.retain(|node| node.incarnation != 0);
+    let reachable: BTreeSet<u64> =
+        view.nodes.iter().filter(|node| node.reachable).map(|node| node.record.id).collect();
+    let mut votes: BTreeMap<u64, usize> = BTreeMap::new();
+    for group in &view.partitions {
+        group.voters.iter().for_each(|voter| *votes.entry(*voter).or_default() += 1);
+    }
+    for group in &view.partitions {
+        if group.leader.is_none() || group.epoch == 0 || group.changing {
+            continue;
+        }
+        let wanted = voters(group, &nodes, &reachable, &votes, replicas);
+        if let Some(step) = step(group, &nodes, &wanted) {
+            return Some((PartitionId(group.partition), step));
+        }
+    }
+    if settled { even_out(&view.partitions, &nodes, &reachable) } else { None }
+}
+
+/// Who should vote: those who do, as long as they are to stay, and the nodes with the fewest votes.
+fn voters(
+    group: &GroupView,
+    nodes: &[NodeRecord],
+    reachable: &BTreeSet<u64>,
+    votes: &BTreeMap<u64, usize>,
+    replicas: usize,
+) -> BTreeSet<u64> {
+    let active = |id: &u64| nodes.iter().any(|node| node.id == *id && node.membership == Membership::Active);
+    let count = nodes.iter().filter(|node| node.membership == Membership::Active).count();
+    let mut wanted: BTreeSet<u64> = group.voters.iter().copied().filter(active).collect();
+    let full = replicas.min(count);
+    // An even number of voters survives no more than one less. So it is not grown into, and left only for more.
+    let target = if full % 2 == 0 && wanted.len() < full { full - 1 } else { full }.max(1);
+    let load = |id: &u64| votes.get(id).copied().unwrap_or(0);
+    let mut others: Vec<u64> = nodes.iter().map(|node| node.id).filter(active).collect();
+    others.retain(|id| !wanted.contains(id) && reachable.contains(id));
+    others.sort_by_key(|id| (load(id), *id));
+    let missing = target.saturating_sub(wanted.len());
+    wanted.extend(others.iter().take(missing));
+    while wanted.len() > target {
+        let most = wanted.iter().copied().max_by_key(|id| (load(id), *id)).expect("it is not empty");
+        wanted.remove(&most);
+    }
+    if wanted.is_empty() {
+        // Nobody is to stay: better there than nowhere.
+        return group.voters.clone();
+    }
+    // One replica at a time moves from the fullest node to the emptiest.
+    let fullest = wanted.iter().copied().max_by_key(|id| (load(id), *id));
+    let emptiest = others.iter().copied().find(|id| !wanted.contains(id));
+    if let (Some(fullest), Some(emptiest)) = (fullest, emptiest)
+        && missing == 0
+        && load(&fullest) > load(&emptiest) + 1
+        && group.leader != Some(fullest)
+    {
+        wanted.remove(&fullest);
+        wanted.insert(emptiest);
+    }
+    wanted
+}
+
+/// The next step on the way of a partition to its voters.
+fn step(group: &GroupView, nodes: &[NodeRecord], wanted: &BTreeSet<u64>) -> Option<Step> {
+    let is_member = |id: &u64| group.voters.contains(id) || group.learners.contains(id);
+    let there = nodes.iter().filter(|node| node.membership != Membership::Removed);
+    // Every node holds the catalogue.
+    let holds = |id: &u64| wanted.contains(id) || group.partition == PartitionId::CATALOGUE.0;
+    for node in there.clone().filter(|node| holds(&node.id) && !node.peer.is_empty()) {
+        let address = node.peer.clone();
+        if !is_member(&node.id) {
+            return Some(Step::AddLearner { node: node.id, address });
+        }
+        if group.addresses.get(&node.id) != Some(&address) {
+            return Some(Step::Move { node: node.id, address });
+        }
+    }
+    if *wanted != group.voters {
+        let leader = group.leader.filter(|leader| !wanted.contains(leader));
+        let ready = |id: &&u64| group.caught_up(**id) || group.leader == Some(**id);
+        if !wanted.iter().all(|id| ready(&id))
+            && wanted.iter().any(|id| !group.voters.contains(id) && !ready(&id))
+        {
+            return None;
+        }
+        let heir = wanted.iter().find(|id| group.voters.contains(id) && ready(id));
+        return Some(match (leader, heir) {
+            (Some(_), Some(to)) => Step::Transfer { to: *to },
+            _ => Step::SetVoters(wanted.clone()),
+        });
+    }
+    let there: BTreeSet<u64> = there.map(|node| node.id).collect();
+    let stays = |id: &u64| there.contains(id) && holds(id);
+    group.learners.iter().find(|id| !stays(id)).map(|id| Step::RemoveLearner(*id))
+}
+
+/// Moves one leadership from the node that leads most to a voter that leads least.
+fn even_out(
+    partitions: &[GroupView],
+    nodes: &[NodeRecord],
+    reachable: &BTreeSet<u64>,
+) -> Option<(PartitionId, Step)> {
+    let active = nodes.iter().filter(|node| node.membership == Membership::Active);
+    let mut leads: BTreeMap<u64, usize> =
+        active.map(|node| node.id).filter(|id| reachable.contains(id)).map(|id| (id, 0)).collect();
+    for leader in partitions.iter().filter_map(|partition| partition.leader) {
+        *leads.entry(leader).or_default() += 1;
+    }
+    let mut best: Option<(usize, PartitionId, u64)> = None;
+    for partition in partitions {
+        let Some(leader) = partition.leader else { continue };
+        let here = leads.get(&leader).copied().unwrap_or(0);
+        let voters = partition.voters.iter().filter(|id| reachable.contains(id) && partition.caught_up(**id));
+        for voter in voters.filter(|id| **id != leader) {
+            let Some(there) = leads.get(voter).copied() else { continue };
+            let gain = here.saturating_sub(there);
+            if gain > 1 && best.is_none_or(|(most, ..)| gain > most) {
+                best = Some((gain, PartitionId(partition.partition), *voter));
+            }
+        }
+    }
+    best.map(|(_, partition, to)| (partition, Step::Transfer { to }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(id: u64, membership: Membership) -> NodeRecord {
+        NodeRecord { id, incarnation: 1, peer: format!("n{id}"), membership, ..NodeRecord::default() }
+    }
+
+    fn active(ids: &[u64]) -> Vec<NodeRecord> {
+        ids.iter().map(|id| node(*id, Membership::Active)).collect()
+    }
+
+    fn group(leader: u64, voters: &[u64], learners: &[u64]) -> GroupView {
+        let all = voters.iter().chain(learners);
+        GroupView {
+            partition: 1,
+            leader: Some(leader),
+            epoch: 1,
+            voters: voters.iter().copied().collect(),
+            learners: learners.iter().copied().collect(),
+            addresses: all.clone().map(|id| (*id, format!("n{id}"))).collect(),
+            behind: all.map(|id| (*id, 0)).collect(),
+            ..GroupView::default()
+        }
+    }
+
+    fn wanted(group: &GroupView, nodes: &[NodeRecord]) -> Vec<u64> {
+        let reachable = nodes.iter().map(|node| node.id).collect();
+        voters(group, nodes, &reachable, &BTreeMap::new(), 3).into_iter().collect()
+    }
+
+    #[test]
+    fn a_cluster_grows_from_one_voter_to_three_and_not_to_two() {
+        assert_eq!(wanted(&group(1, &[1], &[]), &active(&[1, 2])), [1]);
+        assert_eq!(wanted(&group(1, &[1], &[]), &active(&[1, 2, 3])), [1, 2, 3]);
+        assert_eq!(wanted(&group(1, &[1, 2, 3], &[]), &active(&[1, 2, 3, 4])), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_lost_node_costs_no_more_than_its_own_vote() {
+        let mut nodes = active(&[1, 2]);
+        nodes.push(node(3, Membership::Removed));
+        assert_eq!(wanted(&group(1, &[1, 2, 3], &[]), &nodes), [1, 2]);
+    }
+
+    #[test]
+    fn a_new_node_follows_before_it_votes() {
+        let nodes = active(&[1, 2, 3]);
+        let all = BTreeSet::from([1, 2, 3]);
+        let mut group = group(1, &[1], &[]);
+        assert_eq!(step(&group, &nodes, &all), Some(Step::AddLearner { node: 2, address: "n2".into() }));
+        group.learners.extend([2, 3]);
+        group.addresses.extend([(2, "n2".into()), (3, "n3".into())]);
+        group.behind.extend([(2, 0), (3, 100_000)]);
+        assert_eq!(step(&group, &nodes, &all), None, "node 3 is still far behind");
+        group.behind.insert(3, 10);
+        assert_eq!(step(&group, &nodes, &all), Some(Step::SetVoters(all.clone())));
+    }
+
+    #[test]
+    fn a_node_that_drains_hands_over_before_it_loses_its_vote() {
+        let mut nodes = active(&[2, 3, 4]);
+        nodes.push(node(1, Membership::Draining));
+        let mut group = group(1, &[1, 2, 3], &[4]);
+        let all = BTreeSet::from([2, 3, 4]);
+        assert_eq!(wanted(&group, &nodes), [2, 3, 4]);
+        assert_eq!(step(&group, &nodes, &all), Some(Step::Transfer { to: 2 }));
+        group.leader = Some(2);
+        assert_eq!(step(&group, &nodes, &all), Some(Step::SetVoters(all.clone())));
+        group.voters = all.clone();
+        group.learners = BTreeSet::from([1]);
+        assert_eq!(step(&group, &nodes, &all), Some(Step::RemoveLearner(1)));
+        group.learners.clear();
+        assert_eq!(step(&group, &nodes, &all), None);
+    }
+
+    #[test]
+    fn leaderships_are_evened_out() {
+        let nodes = active(&[1, 2, 3]);
+        let reachable = BTreeSet::from([1, 2, 3]);
+        let mut groups: Vec<_> =
+            (0..5).map(|id| GroupView { partition: id, ..group(1, &[1, 2, 3], &[]) }).collect();
+        let mut moves = 0;
+        while let Some((partition, Step::Transfer { to })) = even_out(&groups, &nodes, &reachable) {
+            groups[usize::from(partition.0)].leader = Some(to);
+            moves += 1;
+        }
+        assert_eq!(moves, 3, "two stay, the others get two and one");
+    }
+}

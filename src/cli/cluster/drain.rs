@@ -1,0 +1,60 @@
+//! `cluster drain`: everything moves off a node.
+
+use std::time::Duration;
+
+use everstep_sdk::{Cluster, ClusterNode};
+use tokio::time::Instant;
+
+use super::super::failure::{Exit, Failure};
+use super::super::output::{self, Format};
+use super::super::values::show_duration;
+use super::DrainArgs;
+
+/// Between two looks at how far it is.
+const LOOK_AGAIN: Duration = Duration::from_millis(300);
+
+pub(super) async fn drain(format: Format, cluster: Cluster<'_>, args: &DrainArgs) -> Result<(), Failure> {
+    let node = cluster.drain_node(args.id).await?;
+    if args.wait {
+        wait(cluster, args).await?;
+    }
+    output::show_one(format, &node)
+}
+
+/// Waits until the node neither leads nor votes, and says how far it is whenever that changes.
+async fn wait(cluster: Cluster<'_>, args: &DrainArgs) -> Result<(), Failure> {
+    let deadline = Instant::now() + args.timeout;
+    let mut said = String::new();
+    loop {
+        let status = cluster.status().await?;
+        let node = status.nodes.iter().find(|node| node.id == args.id);
+        // One that is gone holds nothing.
+        let Some(node) = node else { return Ok(()) };
+        if node.status != "draining" {
+            let message = format!("node {} does not drain any more: somebody undid it", args.id);
+            return Err(Failure::new(Exit::Refused, "drain_undone", message));
+        }
+        // Without a leader the partition cannot say who votes.
+        let known = status.partitions.iter().all(|partition| partition.leader.is_some());
+        if known && node.leads == 0 && node.votes == 0 {
+            output::note(&format!("node {} has drained: it can be stopped and removed", args.id));
+            return Ok(());
+        }
+        let now = left(node);
+        if now != said {
+            output::note(&format!("node {}: {now}", args.id));
+            said = now;
+        }
+        if Instant::now() >= deadline {
+            let waited = show_duration(args.timeout);
+            let message = format!("node {} has not drained in {waited}: {said}", args.id);
+            return Err(Failure::new(Exit::Unavailable, "drain_timeout", message)
+                .with_hint("it goes on draining; `everstep cluster status` says what is in the way"));
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+fn left(node: &ClusterNode) -> String {
+    format!("{} leaderships and {} votes left", node.leads, node.votes)
+}

@@ -1,0 +1,263 @@
+//! What is going on in a cluster, in words.
+
+use everstep_sdk::{ClusterNode, ClusterPartition, ClusterStatus};
+
+/// Entries a node may lack without a word: it has them a moment later.
+const BEHIND_WORTH_A_WORD: u64 = 1_000;
+
+/// How a sentence is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// As it should be.
+    Good,
+    /// Work goes on, and somebody should look.
+    Warning,
+    /// Some work does not go on.
+    Bad,
+}
+
+/// First how the cluster is as a whole, then one sentence for each thing worth knowing, the worst first.
+pub(super) fn words(status: &ClusterStatus) -> Vec<(Tone, String)> {
+    let mut said = Vec::new();
+    for partition in status.partitions.iter().filter(|it| !is_led(status, it)) {
+        said.push((Tone::Bad, leaderless(status, partition)));
+    }
+    said.extend(status.nodes.iter().filter_map(|node| of_node(status, node)));
+    said.extend(spare(status));
+    for partition in status.partitions.iter().filter(|it| it.changing) {
+        said.push((Tone::Good, format!("partition {} changes its voters", partition.partition)));
+    }
+    let worst = |tone| said.iter().any(|(said, _)| *said == tone);
+    let tone = match (worst(Tone::Bad), worst(Tone::Warning)) {
+        (true, _) => Tone::Bad,
+        (false, true) => Tone::Warning,
+        (false, false) => Tone::Good,
+    };
+    said.insert(0, (tone, overall(status)));
+    said
+}
+
+/// How many entries a node lacks, over all partitions whose leader told.
+pub(super) fn behind(status: &ClusterStatus, node: u64) -> u64 {
+    status.partitions.iter().filter_map(|it| it.behind.get(&node)).sum()
+}
+
+/// A number as people read it: 12,000.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn overall(status: &ClusterStatus) -> String {
+    let there = status.nodes.iter().filter(|node| node.status != "reserved");
+    let reachable = there.clone().filter(|node| node.reachable).count();
+    let reach = format!("{reachable} of {} reachable", plural(there.count() as u64, "node", "nodes"));
+    let leaderless: Vec<u64> =
+        status.partitions.iter().filter(|it| !is_led(status, it)).map(|it| u64::from(it.partition)).collect();
+    let leaders = match leaderless.as_slice() {
+        [] => "every partition has a leader".to_owned(),
+        all if all.len() == status.partitions.len() => "no partition has a leader".to_owned(),
+        some => format!("{} {} no leader", named("partition", some), has(some)),
+    };
+    format!("{reach}; {leaders}")
+}
+
+/// A leader that does not answer leads nobody.
+fn is_led(status: &ClusterStatus, partition: &ClusterPartition) -> bool {
+    partition.leader.is_some_and(|leader| is_reachable(status, leader))
+}
+
+fn is_reachable(status: &ClusterStatus, id: u64) -> bool {
+    status.nodes.iter().any(|node| node.id == id && node.reachable)
+}
+
+fn leaderless(status: &ClusterStatus, partition: &ClusterPartition) -> String {
+    let number = partition.partition;
+    let silent: Vec<u64> = partition.voters.iter().copied().filter(|id| !is_reachable(status, *id)).collect();
+    let up = partition.voters.len() - silent.len();
+    if silent.is_empty() {
+        return format!("partition {number} has no leader: its voters elect one");
+    }
+    let verb = if silent.len() == 1 { "does" } else { "do" };
+    let silent = format!("{} {verb} not answer", named("node", &silent));
+    if up > partition.voters.len() / 2 {
+        format!("partition {number} has no leader: {silent}, and the other voters elect one")
+    } else {
+        format!("partition {number} has no leader and no majority to elect one: {silent}")
+    }
+}
+
+fn of_node(status: &ClusterStatus, node: &ClusterNode) -> Option<(Tone, String)> {
+    let (id, lacks) = (node.id, behind(status, node.id));
+    if node.status == "reserved" {
+        return Some((Tone::Good, format!("node {id} has not come yet: its id is kept for it")));
+    }
+    if !node.reachable {
+        return Some((Tone::Warning, format!("node {id} does not answer")));
+    }
+    if node.status == "draining" {
+        return Some(match (node.leads, node.votes) {
+            (0, 0) => (Tone::Good, format!("node {id} has drained: it can be stopped and removed")),
+            (0, votes) => (Tone::Good, format!("node {id} drains: {} left", plural(votes, "vote", "votes"))),
+            (leads, votes) => {
+                let leads = plural(leads, "leadership", "leaderships");
+                let votes = plural(votes, "vote", "votes");
+                (Tone::Good, format!("node {id} drains: {leads} and {votes} left"))
+            }
+        });
+    }
+    if lacks < BEHIND_WORTH_A_WORD {
+        return None;
+    }
+    let lacks = format!("{} entries behind", grouped(lacks));
+    if status.partitions.iter().any(|it| it.learners.contains(&id)) {
+        return Some((Tone::Good, format!("node {id} is catching up: {lacks}")));
+    }
+    Some((Tone::Warning, format!("node {id} is {lacks}")))
+}
+
+/// Whether the cluster can do without another node. One node alone has nothing to spare, and knows it.
+fn spare(status: &ClusterStatus) -> Option<(Tone, String)> {
+    let led = status.partitions.iter().filter(|it| is_led(status, it));
+    let tight = led.filter(|it| {
+        let up = it.voters.iter().filter(|id| is_reachable(status, **id)).count();
+        up <= it.voters.len() / 2 + 1
+    });
+    let tight: Vec<u64> = tight.map(|it| u64::from(it.partition)).collect();
+    if status.nodes.len() < 2 || tight.is_empty() {
+        return None;
+    }
+    let who = if tight.len() == status.partitions.len() {
+        "every partition needs all its voters that answer".to_owned()
+    } else {
+        let verb = if tight.len() == 1 { "needs all its" } else { "need all their" };
+        format!("{} {verb} voters that answer", named("partition", &tight))
+    };
+    Some((Tone::Warning, format!("no other node may fail: {who}")))
+}
+
+/// `node 3`, `nodes 1, 2 and 4`.
+fn named(what: &str, ids: &[u64]) -> String {
+    let texts: Vec<_> = ids.iter().map(u64::to_string).collect();
+    match texts.as_slice() {
+        [] => format!("no {what}"),
+        [one] => format!("{what} {one}"),
+        [some @ .., last] => format!("{what}s {} and {last}", some.join(", ")),
+    }
+}
+
+const fn has(ids: &[u64]) -> &'static str {
+    if ids.len() == 1 { "has" } else { "have" }
+}
+
+fn plural(count: u64, one: &str, many: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{} {many}", grouped(count)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn node(id: u64, status: &str, reachable: bool) -> Value {
+        json!({"id": id, "status": status, "reachable": reachable, "leads": 0, "votes": 3})
+    }
+
+    fn partition(number: u16, leader: Option<u64>, voters: &[u64]) -> Value {
+        json!({"partition": number, "leader": leader, "voters": voters, "behind": {}})
+    }
+
+    fn said(nodes: Value, partitions: Value) -> Vec<(Tone, String)> {
+        let status = json!({"name": "test", "node": 1, "nodes": nodes, "partitions": partitions});
+        words(&serde_json::from_value(status).unwrap())
+    }
+
+    fn three(reachable: [bool; 3]) -> Value {
+        (1..).zip(reachable).map(|(id, reachable)| node(id, "active", reachable)).collect()
+    }
+
+    #[test]
+    fn a_quiet_cluster_is_one_sentence() {
+        let said = said(three([true; 3]), json!([partition(0, Some(1), &[1, 2, 3])]));
+        assert_eq!(said, [(Tone::Good, "3 of 3 nodes reachable; every partition has a leader".to_owned())]);
+    }
+
+    #[test]
+    fn one_node_alone_is_no_reason_to_worry() {
+        let said = said(json!([node(1, "active", true)]), json!([partition(0, Some(1), &[1])]));
+        assert_eq!(said, [(Tone::Good, "1 of 1 node reachable; every partition has a leader".to_owned())]);
+    }
+
+    #[test]
+    fn a_lost_node_is_named_with_what_it_means() {
+        let said = said(three([true, true, false]), json!([partition(0, Some(1), &[1, 2, 3])]));
+        let texts: Vec<_> = said.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(
+            texts,
+            [
+                "2 of 3 nodes reachable; every partition has a leader",
+                "node 3 does not answer",
+                "no other node may fail: every partition needs all its voters that answer",
+            ]
+        );
+        assert_eq!(said[0].0, Tone::Warning);
+    }
+
+    #[test]
+    fn a_partition_without_a_leader_comes_first() {
+        let partitions = json!([
+            partition(0, Some(1), &[1, 2, 3]),
+            partition(1, None, &[1, 2, 3]),
+            partition(2, Some(3), &[1, 2, 3]),
+        ]);
+        let said = said(three([true, true, false]), partitions);
+        assert_eq!(
+            said[0],
+            (Tone::Bad, "2 of 3 nodes reachable; partitions 1 and 2 have no leader".to_owned())
+        );
+        let second = "partition 1 has no leader: node 3 does not answer, and the other voters elect one";
+        assert_eq!(said[1], (Tone::Bad, second.to_owned()));
+    }
+
+    #[test]
+    fn a_lost_majority_is_called_that() {
+        let said = said(three([true, false, false]), json!([partition(1, Some(2), &[1, 2, 3])]));
+        let second = "partition 1 has no leader and no majority to elect one: nodes 2 and 3 do not answer";
+        assert_eq!(said[1], (Tone::Bad, second.to_owned()));
+        assert_eq!(said[0].1, "1 of 3 nodes reachable; no partition has a leader");
+    }
+
+    #[test]
+    fn who_comes_goes_or_lags_is_told() {
+        let mut drained = node(5, "draining", true);
+        drained["votes"] = json!(0);
+        let mut nodes = three([true; 3]);
+        let more = [node(4, "active", true), drained, node(6, "draining", true), node(7, "reserved", false)];
+        nodes.as_array_mut().unwrap().extend(more);
+        let mut partition = partition(0, Some(1), &[1, 2, 3]);
+        partition["learners"] = json!([4]);
+        partition["changing"] = json!(true);
+        partition["behind"] = json!({"1": 0, "2": 999, "3": 12_000, "4": 1_234_567});
+        let said = said(nodes, json!([partition]));
+        let texts: Vec<_> = said.iter().skip(1).map(|(_, text)| text.as_str()).collect();
+        assert_eq!(
+            texts,
+            [
+                "node 3 is 12,000 entries behind",
+                "node 4 is catching up: 1,234,567 entries behind",
+                "node 5 has drained: it can be stopped and removed",
+                "node 6 drains: 3 votes left",
+                "node 7 has not come yet: its id is kept for it",
+                "partition 0 changes its voters",
+            ]
+        );
+    }
+}
