@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use ractor::{Actor, ActorRef};
-use tokio::task::JoinSet;
+use ractor::{Actor, ActorCell, ActorRef};
 use tokio::task::JoinSet;
 
 use crate::consensus;
@@ -24,8 +23,7 @@ use super::roster::{self, Roster};
 use super::route::Others;
 use super::specs::Specs;
 use super::steward;
-use super::steward;
-use super::supervisor::NodeSupervisor;
+use super::supervisor::{NodeSupervisor, stop_children};
 
 /// How long the actors get to end. What is in flight then is cut off and found again at the next start.
 const STOP_MAX: Duration = Duration::from_secs(10);

@@ -79,6 +79,7 @@ impl Cluster<'_> {
                 clock: Arc::new(SimClock::default()),
                 entropy: Arc::new(Dice::new(plan.seed ^ (node << 32))),
                 consensus: plan.consensus(node),
+                roster: plan.roster(node),
                 runners: runners(node, &all, effects.clone(), journal.clone()),
                 journal: journal.clone(),
             });

@@ -31,6 +31,7 @@ pub(crate) struct Seat {
     pub(crate) clock: Arc<SimClock>,
     pub(crate) entropy: Arc<Dice>,
     pub(crate) consensus: consensus::Config,
+    pub(crate) roster: actors::Roster,
     pub(crate) runners: Registry,
     pub(crate) journal: Journal,
 }
@@ -150,6 +151,7 @@ pub(crate) async fn live(seat: Arc<Seat>, doors: Doors) {
             }
         }
     }
+    core.handle().leave().await;
     if let Err(error) = core.stop().await {
         seat.journal.died(seat.node, &format!("while stopping: {error}"));
     }
@@ -182,6 +184,7 @@ async fn start(seat: &Seat) -> Result<(Core, Log), String> {
         state: Arc::new(disk.state.clone()),
         runners: seat.runners.clone(),
         peers: Some(peers),
+        roster: seat.roster.clone(),
     };
     let core = Core::start(parts).await.map_err(|error| format!("start: {error}"))?;
     journal.say(&format!("node {node} has started"));

@@ -1,9 +1,10 @@
 //! What a seed draws: the cluster, its settings, the work, and what goes wrong when.
 
+use everstep::actors::Roster;
 use everstep::consensus;
 
 use super::faults::{Fault, Kind};
-use super::node::address;
+use super::node::{address, host};
 use crate::world::Dice;
 
 /// Nothing goes wrong before this, so that a cluster has formed, in milliseconds.
@@ -73,6 +74,12 @@ impl Plan {
             log_tail_entries: self.log_tail_entries,
             inline_io: true,
         }
+    }
+
+    /// How a node wants to be known.
+    pub(crate) fn roster(&self, node: u64) -> Roster {
+        let replicas = usize::try_from(self.nodes).unwrap();
+        Roster { peer: address(node), public: format!("http://{}", host(node)), replicas }
     }
 
     /// The kinds of faults that are drawn.

@@ -136,13 +136,18 @@ fn refusal(error: &actors::Error) -> Answer {
         actors::Error::Rejected(Rejection::NotAllowed { status, .. }) => {
             Answer::Refused { code: error.code(), status: Some(*status) }
         }
-        actors::Error::Overloaded { .. } | actors::Error::Elsewhere { .. } => Answer::Turned,
+        actors::Error::Overloaded { .. }
+        | actors::Error::Elsewhere { .. }
+        | actors::Error::DiskScarce { .. } => Answer::Turned,
         actors::Error::Unavailable { .. } => Answer::Unknown,
         actors::Error::Rejected(_)
         | actors::Error::Definition(_)
         | actors::Error::WorkflowNotFound { .. }
         | actors::Error::VersionNotFound { .. }
         | actors::Error::VersionConflict { .. }
+        | actors::Error::NodeNotFound { .. }
+        | actors::Error::NodeRefused(_)
+        | actors::Error::StillHolds { .. }
         | actors::Error::KeyReused => Answer::Refused { code: error.code(), status: None },
     }
 }
