@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use everstep::consensus::Leadership;
@@ -9,7 +10,8 @@ use everstep::runners::{self, Registry};
 
 use super::disk::Disk;
 use super::faults::{Fault, Kind};
-use super::node::{Doors, Seat, host, live, runners};
+use super::node::{Doors, Seat, address, host, live, runners};
+use super::operator::Operator;
 use super::plan::Plan;
 use crate::journal::Journal;
 use crate::users::Users;
@@ -31,6 +33,7 @@ enum Due {
     Quick,
     QuickDisk(u64),
     TrueClock(u64),
+    Undrain(u64),
 }
 
 /// A cluster, and everything around it.
@@ -40,6 +43,7 @@ pub(crate) struct Cluster<'a> {
     pub(crate) doors: Doors,
     pub(crate) journal: Journal,
     pub(crate) users: Users,
+    operator: Operator,
     seats: BTreeMap<u64, Arc<Seat>>,
     dice: Dice,
     due: BTreeMap<(u64, u64), Due>,
@@ -72,13 +76,15 @@ impl Cluster<'_> {
         let all = Registry::new(runners::Settings::default(), simulated(0).clock).unwrap();
         let effects = Arc::new(Dice::new(plan.seed ^ 0xeffec7));
         let mut seats = BTreeMap::new();
-        for node in 1..=plan.nodes {
+        for node in plan.seats() {
             let seat = Arc::new(Seat {
                 node,
                 disk: Disk::new(),
                 clock: Arc::new(SimClock::default()),
                 entropy: Arc::new(Dice::new(plan.seed ^ (node << 32))),
                 consensus: plan.consensus(node),
+                join: address(1),
+                formed: AtomicBool::new(node <= plan.nodes),
                 roster: plan.roster(node),
                 runners: runners(node, &all, effects.clone(), journal.clone()),
                 journal: journal.clone(),
@@ -93,10 +99,18 @@ impl Cluster<'_> {
                 }
             });
         }
+        let down: BTreeSet<u64> = plan.seats().filter(|node| *node > plan.nodes).collect();
+        down.iter().for_each(|node| sim.crash(host(*node)));
         let users = Users::new(&plan, doors.clone(), journal.clone());
         let at_work = users.clone();
         sim.client("users", async move {
             at_work.work().await;
+            Ok(())
+        });
+        let operator = Operator::new(doors.clone(), journal.clone());
+        let operates = operator.clone();
+        sim.client("operator", async move {
+            operates.work().await;
             Ok(())
         });
         let mut cluster = Self {
@@ -104,11 +118,12 @@ impl Cluster<'_> {
             doors,
             journal,
             users,
+            operator,
             seats,
             dice: Dice::new(plan.seed ^ 0xfa17),
             due: BTreeMap::new(),
             scheduled: 0,
-            down: BTreeSet::new(),
+            down,
             armed: BTreeMap::new(),
             stopping: BTreeMap::new(),
             deaths_seen: 0,
@@ -171,10 +186,11 @@ impl Cluster<'_> {
         self.journal.say("heal");
         self.due.clear();
         self.armed.clear();
+        self.operator.undrain_all();
         self.sim.set_fail_rate(0.0);
         self.sim.set_max_message_latency(Duration::from_millis(self.plan.latency_ms));
-        for node in 1..=self.plan.nodes {
-            for other in node + 1..=self.plan.nodes {
+        for node in self.plan.seats() {
+            for other in self.others(node).into_iter().filter(|other| *other > node) {
                 self.mend(node, other);
             }
             let seat = &self.seats[&node];
@@ -182,26 +198,32 @@ impl Cluster<'_> {
             seat.disk.mend();
             seat.disk.quick();
         }
-        for node in self.down.clone() {
+        for node in self.nodes() {
             self.boot(node);
         }
     }
 
     /// The power of all nodes is cut, and comes back.
     pub(crate) fn cut_all_power(&mut self) {
-        for node in 1..=self.plan.nodes {
+        for node in self.nodes() {
             if !self.down.contains(&node) {
                 self.cut_power(node);
             }
         }
-        for node in 1..=self.plan.nodes {
+        for node in self.nodes() {
             self.boot(node);
         }
     }
 
     /// All nodes run.
     pub(crate) fn all_up(&self) -> bool {
-        self.doors.open().len() as u64 == self.plan.nodes
+        self.doors.open().len() == self.nodes().len()
+    }
+
+    /// The nodes of the cluster, those that are about to join included.
+    pub(crate) fn nodes(&self) -> Vec<u64> {
+        let joins = |node: &u64| *node <= self.plan.nodes || self.took.contains_key(&Kind::Join);
+        self.plan.seats().filter(joins).collect()
     }
 
     fn at(&mut self, at_ms: u64, due: Due) {
@@ -223,6 +245,7 @@ impl Cluster<'_> {
                 self.sim.set_max_message_latency(Duration::from_millis(self.plan.latency_ms));
             }
             Due::QuickDisk(node) => self.seats[&node].disk.quick(),
+            Due::Undrain(node) => self.operator.undrain(node),
             Due::TrueClock(node) => self.seats[&node].clock.set(self.sim.elapsed(), 0, 0),
             Due::Fault(fault) => {
                 let hit = self.hit(&fault);
@@ -249,6 +272,7 @@ impl Cluster<'_> {
             | Fault::Restart { node, .. }
             | Fault::Isolate { node, .. }
             | Fault::Hold { node, .. }
+            | Fault::Drain { node, .. }
                 if !self.is_whole(node) =>
             {
                 return false;
@@ -258,7 +282,9 @@ impl Cluster<'_> {
             {
                 return false;
             }
-            Fault::PowerCutAll { .. } if !self.down.is_empty() => return false,
+            Fault::PowerCutAll { .. } if !self.all_up() => return false,
+            // Two nodes are not drained at once: the others would have to hold everything.
+            Fault::Drain { .. } if self.operator.drains() => return false,
             _ => {}
         }
         match *fault {
@@ -268,7 +294,7 @@ impl Cluster<'_> {
                 self.after(down, Due::Boot(node));
             }
             Fault::PowerCutAll { down } => {
-                for node in 1..=self.plan.nodes {
+                for node in self.nodes() {
                     self.cut_power(node);
                     let apart = self.dice.below(300);
                     self.after(down + apart, Due::Boot(node));
@@ -330,6 +356,11 @@ impl Cluster<'_> {
                 clock.set(self.sim.elapsed(), clock.error(self.sim.elapsed()), micros_per_second);
                 self.after(10_000, Due::TrueClock(node));
             }
+            Fault::Drain { node, lasts } => {
+                self.operator.drain(node);
+                self.after(lasts, Due::Undrain(node));
+            }
+            Fault::Join { node } => self.boot(node),
             _ => unreachable!("{fault:?} ends a node"),
         }
     }
@@ -343,7 +374,7 @@ impl Cluster<'_> {
     }
 
     fn others(&self, node: u64) -> Vec<u64> {
-        (1..=self.plan.nodes).filter(|other| *other != node).collect()
+        self.plan.seats().filter(|other| *other != node).collect()
     }
 
     fn isolate(&mut self, node: u64) {

@@ -20,10 +20,12 @@ pub(crate) enum Kind {
     Latency,
     ClockStep,
     ClockDrift,
+    Drain,
+    Join,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Kill,
         Self::PowerCut,
         Self::PowerCutAll,
@@ -39,12 +41,21 @@ impl Kind {
         Self::Latency,
         Self::ClockStep,
         Self::ClockDrift,
+        Self::Drain,
+        Self::Join,
     ];
 
     /// It happens between nodes.
     pub(crate) const fn needs_others(self) -> bool {
         match self {
-            Self::Cut | Self::OneWay | Self::Isolate | Self::Hold | Self::Loss | Self::Latency => true,
+            Self::Cut
+            | Self::OneWay
+            | Self::Isolate
+            | Self::Hold
+            | Self::Loss
+            | Self::Latency
+            | Self::Drain
+            | Self::Join => true,
             Self::Kill
             | Self::PowerCut
             | Self::PowerCutAll
@@ -91,6 +102,10 @@ pub(crate) enum Fault {
     ClockStep { node: u64, micros: i64 },
     /// A clock goes at its own rate.
     ClockDrift { node: u64, micros_per_second: i64 },
+    /// Everything is moved off a node, and later it takes part again.
+    Drain { node: u64, lasts: u64 },
+    /// One more node asks for a place in the cluster.
+    Join { node: u64 },
 }
 
 impl Fault {
@@ -115,6 +130,8 @@ impl Fault {
             Kind::Latency => Self::Latency { message: dice.between(20, 250), lasts },
             Kind::ClockStep => Self::ClockStep { node, micros: signed(1_500_000) },
             Kind::ClockDrift => Self::ClockDrift { node, micros_per_second: signed(100_000) },
+            Kind::Drain => Self::Drain { node, lasts: 1_000 + 2 * lasts },
+            Kind::Join => Self::Join { node: nodes + 1 },
         }
     }
 
@@ -135,6 +152,8 @@ impl Fault {
             Self::Latency { .. } => Kind::Latency,
             Self::ClockStep { .. } => Kind::ClockStep,
             Self::ClockDrift { .. } => Kind::ClockDrift,
+            Self::Drain { .. } => Kind::Drain,
+            Self::Join { .. } => Kind::Join,
         }
     }
 }

@@ -18,6 +18,7 @@ mod disk;
 mod drive;
 mod faults;
 mod node;
+mod operator;
 mod phases;
 mod plan;
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use everstep::actors;
 use everstep::consensus::peer::{Dial, Incarnation, Me, PeerStream, Peers};
@@ -23,6 +25,8 @@ use crate::world::{Dice, SimClock};
 
 /// Where nodes listen for each other.
 const PORT: u16 = 7_000;
+/// Before a node asks again for a place.
+const JOIN_AGAIN: Duration = Duration::from_millis(200);
 
 /// What a node keeps over all its lives.
 pub(crate) struct Seat {
@@ -31,6 +35,10 @@ pub(crate) struct Seat {
     pub(crate) clock: Arc<SimClock>,
     pub(crate) entropy: Arc<Dice>,
     pub(crate) consensus: consensus::Config,
+    /// Where to ask for a place in the cluster.
+    pub(crate) join: String,
+    /// The node has its place; its disk knows.
+    pub(crate) formed: AtomicBool,
     pub(crate) roster: actors::Roster,
     pub(crate) runners: Registry,
     pub(crate) journal: Journal,
@@ -177,6 +185,9 @@ async fn start(seat: &Seat) -> Result<(Core, Log), String> {
     let peers = peers(seat);
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await.map_err(|error| error.to_string())?;
     tokio::spawn(accept(peers.clone(), listener));
+    if !seat.formed.load(Ordering::Relaxed) {
+        join(seat, &peers).await?;
+    }
     let parts = Parts {
         consensus: seat.consensus.clone(),
         world: World { clock: seat.clock.clone(), entropy: seat.entropy.clone() },
@@ -198,12 +209,28 @@ fn peers(seat: &Seat) -> Peers {
         node: seat.node,
         partitions: seat.consensus.partitions,
         incarnation: Incarnation(seat.node.into()),
-        formed: true,
+        formed: seat.formed.load(Ordering::Relaxed),
     };
     let peers = Peers::new(me, Arc::new(SimDial), seat.entropy.clone(), true);
     peers.set_addresses(members.clone());
     peers.set_known(members.keys().map(|node| (*node, Incarnation((*node).into()))).collect());
     peers
+}
+
+/// Asks for a place in the cluster until somebody decides.
+async fn join(seat: &Seat, peers: &Peers) -> Result<(), String> {
+    loop {
+        match actors::join(peers, &seat.join, &seat.roster).await {
+            Ok(record) if record.id == seat.node => break,
+            Ok(record) => return Err(format!("it was taken as node {}", record.id)),
+            Err(actors::Error::NodeRefused(why)) => return Err(format!("it was not taken: {why}")),
+            Err(_) => tokio::time::sleep(JOIN_AGAIN).await,
+        }
+    }
+    peers.form(seat.node);
+    seat.formed.store(true, Ordering::Relaxed);
+    seat.journal.say(&format!("node {} has joined", seat.node));
+    Ok(())
 }
 
 async fn accept(peers: Peers, listener: TcpListener) {

@@ -9,7 +9,7 @@ use everstep::runners::{self, Registry};
 
 use super::drive::Cluster;
 use super::faults::Kind;
-use super::node::runners as with_outside;
+use super::node::{Door, runners as with_outside};
 use super::plan::Plan;
 use crate::account::{Account, Replica};
 use crate::invariants;
@@ -46,11 +46,13 @@ impl fmt::Display for Outcome {
         }
         write!(
             f,
-            "seed {}: {} node(s), {} partition(s), {} requests, {} executions, {} effects, {} faults ({}), \
+            "seed {}: {} node(s){}, {} partition(s) × {}, {} requests, {} executions, {} effects, {} faults ({}), \
              {} lost writes, {} s simulated, {}",
             self.plan.seed,
             self.plan.nodes,
+            if self.plan.spare { " and a spare one" } else { "" },
             self.plan.partitions,
+            self.plan.replicas,
             self.operations,
             self.executions,
             self.effects,
@@ -154,22 +156,24 @@ fn moving(cluster: &Cluster<'_>) -> BTreeMap<ExecutionId, u64> {
 /// Waits until all replicas have applied the same, and reads them.
 fn compare(cluster: &mut Cluster<'_>, when: &str) -> Vec<Replica> {
     let applied = |cluster: &Cluster<'_>| -> Vec<Vec<u64>> {
-        let open = cluster.doors.open();
         let of = |partition| {
-            open.iter().map(|(_, door)| door.consensus.machine(partition).applied().index).collect()
+            let held = members(cluster, partition).into_iter();
+            held.map(|(_, door)| door.consensus.machine(partition).applied().index).collect()
         };
         partitions(cluster).map(of).collect()
     };
-    let equal = |applied: &[Vec<u64>]| applied.iter().all(|all| all.iter().all(|it| *it == all[0]));
+    let equal = |applied: &[Vec<u64>]| {
+        applied.iter().all(|all| !all.is_empty() && all.iter().all(|it| *it == all[0]))
+    };
     let caught_up = cluster
-        .until(SERVES_WITHIN, |cluster| cluster.all_up() && equal(&applied(cluster)) && serves(cluster));
+        .until(SERVES_WITHIN, |cluster| cluster.all_up() && serves(cluster) && equal(&applied(cluster)));
     if !caught_up {
         let applied = applied(cluster);
         cluster.wrong.push(format!("W1: replicas do not catch up {when}: {applied:?}"));
     }
     let mut replicas = Vec::new();
-    for (node, door) in cluster.doors.open() {
-        for partition in partitions(cluster) {
+    for partition in partitions(cluster) {
+        for (node, door) in members(cluster, partition) {
             let replica = Replica::read(node, partition, &door.consensus, &door.actors);
             let digest = replica.digest;
             cluster.journal.say(&format!("node {node}, partition {partition}: {digest:016x} {when}"));
@@ -177,6 +181,16 @@ fn compare(cluster: &mut Cluster<'_>, when: &str) -> Vec<Replica> {
         }
     }
     replicas
+}
+
+/// The nodes that hold a replica of a partition, as its leader knows.
+fn members(cluster: &Cluster<'_>, partition: PartitionId) -> Vec<(u64, Door)> {
+    let mut open = cluster.doors.open();
+    let views = open.iter().map(|(_, door)| door.consensus.group_view(partition));
+    let newest = views.filter(|view| view.epoch > 0).max_by_key(|view| view.epoch);
+    let held = newest.map(|view| &view.voters | &view.learners).unwrap_or_default();
+    open.retain(|(node, _)| held.contains(node));
+    open
 }
 
 /// A run that did too little proves nothing.

@@ -1,5 +1,7 @@
 //! What a seed draws: the cluster, its settings, the work, and what goes wrong when.
 
+use std::collections::BTreeMap;
+
 use everstep::actors::Roster;
 use everstep::consensus;
 
@@ -14,7 +16,12 @@ const FIRST_FAULT_MS: u64 = 1_500;
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) seed: u64,
+    /// Those the cluster begins with.
     pub(crate) nodes: u64,
+    /// One more node waits to join.
+    pub(crate) spare: bool,
+    /// How many replicas a partition has.
+    pub(crate) replicas: u64,
     pub(crate) partitions: u16,
     pub(crate) heartbeat_ms: u64,
     pub(crate) election_ms: (u64, u64),
@@ -44,10 +51,13 @@ impl Plan {
         let heartbeat_ms = dice.between(30, 80);
         let shortest = heartbeat_ms * dice.between(3, 5);
         let partitions_max = if nodes == 5 { 2 } else { 4 };
-        let kinds = kinds(nodes, dice);
+        let spare = nodes > 1 && dice.percent(35);
+        let kinds = kinds(nodes, spare, dice);
         Self {
             seed,
             nodes,
+            spare,
+            replicas: if dice.percent(50) { nodes } else { nodes.min(3) },
             partitions: u16::try_from(dice.between(1, partitions_max)).unwrap(),
             heartbeat_ms,
             election_ms: (shortest, shortest * 2),
@@ -57,8 +67,19 @@ impl Plan {
             users: dice.between(3, 6),
             think_ms: dice.between(60, 250),
             faulty_ms,
-            faults: draw_faults(&kinds, nodes, faulty_ms, dice),
+            faults: draw_faults(&kinds, (nodes, spare), faulty_ms, dice),
         }
+    }
+
+    /// All nodes that there may be.
+    pub(crate) fn seats(&self) -> std::ops::RangeInclusive<u64> {
+        1..=self.nodes + u64::from(self.spare)
+    }
+
+    /// Whom a node begins the cluster with; nobody if it joins.
+    fn founders(&self, node: u64) -> BTreeMap<u64, String> {
+        let all = (1..=self.nodes).filter(|_| node <= self.nodes);
+        all.map(|node| (node, address(node))).collect()
     }
 
     /// The settings of a node.
@@ -66,7 +87,7 @@ impl Plan {
         consensus::Config {
             node,
             partitions: self.partitions,
-            members: (1..=self.nodes).map(|node| (node, address(node))).collect(),
+            members: self.founders(node),
             heartbeat_ms: self.heartbeat_ms,
             election_ms: self.election_ms,
             commit_timeout_ms: 5_000,
@@ -78,7 +99,7 @@ impl Plan {
 
     /// How a node wants to be known.
     pub(crate) fn roster(&self, node: u64) -> Roster {
-        let replicas = usize::try_from(self.nodes).unwrap();
+        let replicas = usize::try_from(self.replicas).unwrap();
         Roster { peer: address(node), public: format!("http://{}", host(node)), replicas }
     }
 
@@ -92,18 +113,24 @@ impl Plan {
 }
 
 /// What goes wrong in this simulation: not everything in each, so that kinds also meet by themselves.
-fn kinds(nodes: u64, dice: &Dice) -> Vec<Kind> {
+fn kinds(nodes: u64, spare: bool, dice: &Dice) -> Vec<Kind> {
     let possible: Vec<Kind> =
         Kind::ALL.into_iter().filter(|kind| nodes > 1 || !kind.needs_others()).collect();
     loop {
-        let chosen: Vec<Kind> = possible.iter().copied().filter(|_| dice.percent(45)).collect();
+        let drawn = |kind: &Kind| if *kind == Kind::Join { spare } else { dice.percent(45) };
+        let chosen: Vec<Kind> = possible.iter().copied().filter(drawn).collect();
         if chosen.len() >= 2 {
             return chosen;
         }
     }
 }
 
-fn draw_faults(kinds: &[Kind], nodes: u64, faulty_ms: u64, dice: &Dice) -> Vec<(u64, Fault)> {
+fn draw_faults(
+    kinds: &[Kind],
+    (nodes, spare): (u64, bool),
+    faulty_ms: u64,
+    dice: &Dice,
+) -> Vec<(u64, Fault)> {
     let pause_ms = dice.between(300, 1_800);
     // Each kind once early on, so that it has time to take effect; then by chance.
     let mut at = FIRST_FAULT_MS;
@@ -114,7 +141,11 @@ fn draw_faults(kinds: &[Kind], nodes: u64, faulty_ms: u64, dice: &Dice) -> Vec<(
         at += dice.between(1, 2 * pause_ms).min(apart_ms);
     }
     while at < faulty_ms {
-        faults.push((at, Fault::draw(*dice.pick(kinds), nodes, dice)));
+        // From here on whoever joined may be hit like the others.
+        let kind = *dice.pick(kinds);
+        if kind != Kind::Join {
+            faults.push((at, Fault::draw(kind, nodes + u64::from(spare), dice)));
+        }
         at += dice.between(1, 2 * pause_ms);
     }
     faults

@@ -1,6 +1,6 @@
 //! Every acknowledged submission exists, once per idempotency key, with the acknowledged id, on every replica.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use everstep::engine::model::ExecutionId;
 
@@ -9,7 +9,7 @@ use crate::journal::{Answer, Call};
 
 pub(super) fn check(account: &Account) -> Vec<String> {
     let mut wrong = Vec::new();
-    let nodes: BTreeSet<u64> = account.replicas.iter().map(|replica| replica.node).collect();
+    let all = account.executions();
     let mut by_key: BTreeMap<u64, ExecutionId> = BTreeMap::new();
     for operation in &account.operations {
         let Call::Submit { key } = operation.call else { continue };
@@ -17,14 +17,13 @@ pub(super) fn check(account: &Account) -> Vec<String> {
             wrong.push(format!("{} was refused: {code}", operation.tag));
         }
         let Some(id) = operation.execution else { continue };
-        for replicas in [&account.replicas, &account.replayed] {
-            let holders: BTreeSet<u64> = replicas
-                .iter()
-                .filter(|replica| replica.executions.contains_key(&id))
-                .map(|replica| replica.node)
-                .collect();
-            if holders != nodes {
-                wrong.push(format!("{id}, acknowledged to {}, is only on {holders:?}", operation.tag));
+        let Some((partition, _)) = all.get(&id) else {
+            wrong.push(format!("{id}, acknowledged to {}, is gone", operation.tag));
+            continue;
+        };
+        for replica in account.replicas.iter().chain(&account.replayed) {
+            if replica.partition == *partition && !replica.executions.contains_key(&id) {
+                wrong.push(format!("{id}, acknowledged to {}, is not on {}", operation.tag, replica.node));
             }
         }
         let first = key.map(|key| *by_key.entry(key).or_insert(id));
@@ -33,7 +32,7 @@ pub(super) fn check(account: &Account) -> Vec<String> {
         }
     }
     let mut by_input: BTreeMap<&str, ExecutionId> = BTreeMap::new();
-    for (id, (_, kept)) in account.executions() {
+    for (id, (_, kept)) in all {
         if let Some(other) = by_input.insert(kept.execution.input.as_str(), id) {
             wrong.push(format!("{id} and {other} are of one request: {}", kept.execution.input.as_str()));
         }
@@ -47,6 +46,10 @@ fn a_lost_and_a_doubled_submission_are_found() {
     let mut lost = account();
     lost.replicas[1].executions.clear();
     assert_eq!(check(&lost).len(), 1, "one replica has lost it");
+    for replica in lost.replicas.iter_mut().chain(&mut lost.replayed) {
+        replica.executions.clear();
+    }
+    assert_eq!(check(&lost).len(), 1, "it is nowhere");
     let mut doubled = account();
     let other = ExecutionId::new(1, 2, 3);
     for replica in doubled.replicas.iter_mut().chain(&mut doubled.replayed) {

@@ -49,6 +49,7 @@ pub(crate) struct Users {
     journal: Journal,
     dice: Arc<Dice>,
     nodes: u64,
+    seats: u64,
     users: u64,
     think_ms: u64,
 }
@@ -63,6 +64,7 @@ impl Users {
             journal,
             dice: Arc::new(Dice::new(plan.seed ^ 0x05e25)),
             nodes: plan.nodes,
+            seats: *plan.seats().end(),
             users: plan.users,
             think_ms: plan.think_ms,
         }
@@ -94,7 +96,9 @@ impl Users {
     }
 
     fn any_node(&self) -> u64 {
-        self.dice.between(1, self.nodes)
+        let node = self.dice.between(1, self.seats);
+        // One that has not joined yet has no users.
+        if node > self.nodes && self.doors.of(node).is_none() { 1 } else { node }
     }
 }
 
