@@ -7,6 +7,7 @@ use everstep::engine::definition::RunnerShape;
 use everstep::engine::model::{Fault, Payload};
 use everstep::runners::{Attempt, Runner, Running};
 
+use crate::cluster::Doors;
 use crate::journal::Journal;
 use crate::world::Dice;
 
@@ -28,6 +29,8 @@ pub(crate) struct Seen {
     pub(crate) step: String,
     /// Which attempt.
     pub(crate) attempt: u32,
+    /// The state of that node had its start when it began.
+    pub(crate) recorded: bool,
 }
 
 /// Stands in for `noop`: remembers what it was asked, in order, and answers with who did it.
@@ -35,6 +38,19 @@ pub(crate) struct Outside {
     pub(crate) node: u64,
     pub(crate) dice: Arc<Dice>,
     pub(crate) journal: Journal,
+    pub(crate) doors: Doors,
+}
+
+impl Outside {
+    /// Whether the state of the node has the start of an attempt. A node without a door yet is trusted.
+    fn has_start(&self, attempt: &Attempt) -> bool {
+        let Some(door) = self.doors.of(self.node) else { return true };
+        let machine = door.consensus.machine(door.consensus.partition_of(attempt.execution.slot()));
+        let Some(record) = machine.record(&attempt.tenant, attempt.execution).unwrap() else { return false };
+        let Some(spec) = machine.spec(record.execution.spec).unwrap() else { return false };
+        let step = spec.steps.iter().position(|step| step.id.as_str() == attempt.step);
+        step.is_some_and(|step| record.execution.steps[step].attempt >= attempt.attempt)
+    }
 }
 
 impl Runner for Outside {
@@ -52,7 +68,7 @@ impl Runner for Outside {
         let number = |name: &str, default| params.get(name).and_then(|it| it.as_u64()).unwrap_or(default);
         let takes_ms = self.dice.below(number("takes", TAKES_MS));
         let fails = self.dice.percent(number("fails", FAILS_PERCENT));
-        let order = self.journal.effect(self.node, attempt);
+        let order = self.journal.effect(self.node, attempt, self.has_start(attempt));
         let output = format!("{{\"node\":{},\"order\":{order}}}", self.node);
         Box::pin(async move {
             tokio::time::sleep(Duration::from_millis(takes_ms)).await;

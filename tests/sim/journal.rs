@@ -78,6 +78,8 @@ pub(crate) struct Book {
     pub(crate) operations: Vec<Operation>,
     /// Who announced a leadership: by partition and epoch.
     pub(crate) leaders: BTreeMap<(u16, u64), u64>,
+    /// When the newest leadership of each partition was announced, by partition.
+    pub(crate) newest: BTreeMap<u16, (u64, Duration)>,
     /// Nodes that ended by themselves, and why.
     pub(crate) deaths: Vec<(u64, String)>,
 }
@@ -104,13 +106,13 @@ impl Journal {
     }
 
     /// An attempt began outside.
-    pub(crate) fn effect(&self, node: u64, attempt: &Attempt) -> u64 {
+    pub(crate) fn effect(&self, node: u64, attempt: &Attempt, recorded: bool) -> u64 {
         let execution = attempt.execution.to_string();
         self.say(&format!("effect on {node}: {execution}/{}#{}", attempt.step, attempt.attempt));
         let mut book = self.book();
         let order = book.order;
         let (step, attempt) = (attempt.step.clone(), attempt.attempt);
-        book.effects.push(Seen { order, node, execution, step, attempt });
+        book.effects.push(Seen { order, node, execution, step, attempt, recorded });
         order
     }
 
@@ -127,11 +129,19 @@ impl Journal {
         book.operations.push(operation);
     }
 
-    /// A node leads a partition under an epoch.
-    pub(crate) fn leads(&self, node: u64, partition: u16, epoch: u64) {
-        if self.book().leaders.insert((partition, epoch), node).is_none() {
+    /// A node leads a partition under an epoch. Answers for how long somebody else has led it under a newer one.
+    pub(crate) fn leads(&self, node: u64, partition: u16, epoch: u64) -> Option<Duration> {
+        let first_told = self.book().leaders.insert((partition, epoch), node).is_none();
+        if first_told {
             self.say(&format!("node {node} leads partition {partition} under epoch {epoch}"));
         }
+        let mut book = self.book();
+        let now = book.now;
+        let newest = book.newest.entry(partition).or_insert((epoch, now));
+        if newest.0 < epoch {
+            *newest = (epoch, now);
+        }
+        (newest.0 > epoch).then(|| now - newest.1)
     }
 
     /// A node ended by itself.

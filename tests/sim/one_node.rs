@@ -12,6 +12,7 @@ use everstep::node::{Core, Parts};
 use everstep::runners::{self, Registry};
 use everstep::storage::{Driver, Log, LogOptions, MemoryHardState, MemoryStore};
 
+use crate::cluster::Doors;
 use crate::effects::Outside;
 use crate::journal::Journal;
 use crate::world::{Dice, simulated};
@@ -64,7 +65,7 @@ async fn live(seed: u64) -> String {
     let world = simulated(seed);
     let journal = Journal::default();
     let dice = Arc::new(Dice::new(seed ^ 0xeffec7));
-    let outside = Outside { node: 1, dice, journal: journal.clone() };
+    let outside = Outside { node: 1, dice, journal: journal.clone(), doors: Doors::default() };
     let runners = Registry::new(runners::Settings::default(), world.clock.clone()).unwrap();
     let runners = runners.with(Arc::new(outside));
     let (disk, hard_state) = (Arc::new(MemoryStore::new()), Arc::new(MemoryHardState::new()));

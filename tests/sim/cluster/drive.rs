@@ -22,6 +22,11 @@ const LATER_MS: u64 = 100;
 /// No simulation takes longer; the phases have their own limits.
 const LONGEST: Duration = Duration::from_secs(3_600);
 
+/// How much time a step takes.
+const STEP: Duration = Duration::from_millis(1);
+/// How much later than its lease a leader may know that it was replaced: it looks four times in a lease.
+const LEASE_GRACE: Duration = Duration::from_millis(300);
+
 /// What is to be done at a time.
 #[derive(Debug)]
 enum Due {
@@ -86,7 +91,7 @@ impl Cluster<'_> {
                 join: address(1),
                 formed: AtomicBool::new(node <= plan.nodes),
                 roster: plan.roster(node),
-                runners: runners(node, &all, effects.clone(), journal.clone()),
+                runners: runners(node, &all, effects.clone(), journal.clone(), doors.clone()),
                 journal: journal.clone(),
             });
             seats.insert(node, seat.clone());
@@ -159,14 +164,25 @@ impl Cluster<'_> {
             let due = self.due.pop_first().expect("it was just seen").1;
             self.carry_out(due);
         }
-        let journal = &self.journal;
+        self.look_who_leads();
+    }
+
+    /// Notes every leadership. A leader that was replaced knows it by its lease, whoever it can reach.
+    fn look_who_leads(&mut self) {
+        let (mut late, journal) = (Vec::new(), &self.journal);
+        let limit = self.plan.lease() + LEASE_GRACE;
         self.doors.each(|node, door| {
             for (partition, leadership) in (0..).zip(&door.leadership) {
-                if let Leadership::Leading { epoch } = *leadership.borrow() {
-                    journal.leads(node, partition, epoch.0);
+                if let Leadership::Leading { epoch } = *leadership.borrow()
+                    && let Some(since) = journal.leads(node, partition, epoch.0)
+                    && since > limit
+                    && since <= limit + STEP
+                {
+                    late.push(format!("W5: node {node} still leads partition {partition} under {epoch:?}"));
                 }
             }
         });
+        self.wrong.extend(late);
     }
 
     /// Steps until something holds, or for so long at most. Tells whether it holds.

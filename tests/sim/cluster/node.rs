@@ -71,7 +71,7 @@ impl Doors {
         self.0.lock().unwrap().iter().map(|(node, door)| (*node, door.clone())).collect()
     }
 
-    pub(crate) fn each(&self, look: impl Fn(u64, &Door)) {
+    pub(crate) fn each(&self, mut look: impl FnMut(u64, &Door)) {
         self.0.lock().unwrap().iter().for_each(|(node, door)| look(*node, door));
     }
 
@@ -241,6 +241,12 @@ async fn accept(peers: Peers, listener: TcpListener) {
 }
 
 /// The runners of a node: the simulated outside world in place of `noop`.
-pub(crate) fn runners(node: u64, all: &Registry, dice: Arc<Dice>, journal: Journal) -> Registry {
-    all.clone().with(Arc::new(Outside { node, dice, journal }))
+pub(crate) fn runners(
+    node: u64,
+    all: &Registry,
+    dice: Arc<Dice>,
+    journal: Journal,
+    doors: Doors,
+) -> Registry {
+    all.clone().with(Arc::new(Outside { node, dice, journal, doors }))
 }

@@ -114,7 +114,7 @@ fn run(cluster: &mut Cluster<'_>) -> Account {
     let replayed = compare(cluster, "after the last cut");
     let all = Registry::new(runners::Settings::default(), simulated(0).clock).unwrap();
     let dice = std::sync::Arc::new(crate::world::Dice::new(0));
-    let catalogue = with_outside(0, &all, dice, cluster.journal.clone()).catalogue();
+    let catalogue = with_outside(0, &all, dice, cluster.journal.clone(), cluster.doors.clone()).catalogue();
     let mut book = cluster.journal.book();
     Account {
         operations: std::mem::take(&mut book.operations),

@@ -1,6 +1,7 @@
 //! What a seed draws: the cluster, its settings, the work, and what goes wrong when.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use everstep::actors::Roster;
 use everstep::consensus;
@@ -101,6 +102,11 @@ impl Plan {
     pub(crate) fn roster(&self, node: u64) -> Roster {
         let replicas = usize::try_from(self.replicas).unwrap();
         Roster { peer: address(node), public: format!("http://{}", host(node)), replicas }
+    }
+
+    /// How long a leader leads without hearing of a quorum.
+    pub(crate) fn lease(&self) -> Duration {
+        Duration::from_millis(self.election_ms.1)
     }
 
     /// The kinds of faults that are drawn.

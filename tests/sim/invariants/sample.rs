@@ -13,6 +13,7 @@ use everstep::engine::{decide, evolve};
 use everstep::runners::{self, Registry};
 
 use crate::account::{Account, Kept, Replica};
+use crate::cluster::Doors;
 use crate::effects::{Outside, Seen};
 use crate::journal::{Answer, Call, Journal, Operation};
 use crate::users::{KEY, specs, tenant};
@@ -29,7 +30,12 @@ pub(super) fn id() -> ExecutionId {
 fn definitions() -> BTreeMap<everstep::engine::model::SpecHash, Arc<Spec>> {
     let world = simulated(1);
     let all = Registry::new(runners::Settings::default(), world.clock).unwrap();
-    let outside = Outside { node: LEADER, dice: Arc::new(Dice::new(1)), journal: Journal::default() };
+    let outside = Outside {
+        node: LEADER,
+        dice: Arc::new(Dice::new(1)),
+        journal: Journal::default(),
+        doors: Doors::default(),
+    };
     specs(&all.with(Arc::new(outside)).catalogue())
 }
 
@@ -104,7 +110,7 @@ fn output(order: u64) -> Payload {
 }
 
 fn seen(order: u64, step: &str, attempt: u32) -> Seen {
-    Seen { order, node: LEADER, execution: id().to_string(), step: step.to_owned(), attempt }
+    Seen { order, node: LEADER, execution: id().to_string(), step: step.to_owned(), attempt, recorded: true }
 }
 
 /// The same with another history, on all replicas.

@@ -24,6 +24,15 @@ fn of(kept: &Kept, spec: &Spec) -> Vec<String> {
                 if *count > allowed {
                     wrong.push(format!("step {} failed {count} times of {allowed}", step.index.0));
                 }
+                // It was decided no earlier than what was recorded before it.
+                let decided = position.checked_sub(1).map_or(recorded.at, |before| kept.history[before].at);
+                let policy = &spec.steps[step.index.usize()].retry;
+                let shortest = policy.initial.min(policy.max);
+                if let AfterFailure::Backoff { until } = next
+                    && *until < decided + shortest
+                {
+                    wrong.push(format!("step {} waits for less than {shortest}", step.index.0));
+                }
                 let follows = kept.history.get(position + 1).map(|next| &next.event);
                 let over = matches!(follows, Some(Event::StepFailed { step: it, .. }) if it == step);
                 if *next == AfterFailure::Exhausted && !over {
@@ -48,6 +57,14 @@ fn too_many_attempts_are_found() {
         }
     });
     assert_eq!(check(&often).len(), 1, "five failures, four are allowed");
+    let hasty = with_history(|history| {
+        let at = position(history, failed);
+        let before = history[at - 1].at;
+        if let Event::AttemptFailed { next, .. } = &mut history[at].event {
+            *next = AfterFailure::Backoff { until: before };
+        }
+    });
+    assert_eq!(check(&hasty).len(), 1, "its backoff is shorter than its policy");
     let undead = with_history(|history| {
         let at = position(history, failed);
         if let Event::AttemptFailed { next, .. } = &mut history[at].event {

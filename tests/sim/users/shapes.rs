@@ -7,7 +7,7 @@ use everstep::engine::definition::{RunnerCatalogue, Spec};
 use everstep::engine::model::SpecHash;
 
 /// The definitions, from plain to odd.
-pub(super) const SHAPES: [&str; 7] = [
+pub(super) const SHAPES: [&str; 8] = [
     "
 name: branches
 steps:
@@ -61,6 +61,12 @@ name: unlucky
 steps:
   - { id: a, type: noop, retry: { attempts: 2, initial: 100ms, factor: 2 }, params: { fails: 40 } }
   - { id: b, type: noop, retry: { attempts: 2, initial: 100ms, factor: 2 }, params: { fails: 40 } }
+",
+    "
+name: slow
+steps:
+  - { id: a, type: noop, params: { takes: 3000, fails: 0 } }
+  - { id: b, type: noop, params: { takes: 20, fails: 0 } }
 ",
 ];
 

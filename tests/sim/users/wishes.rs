@@ -18,6 +18,8 @@ const EVENTS_MAX: usize = 1_000;
 /// Of a hundred requests: submissions, those of them with a key, reads and histories; the rest are changes.
 const SUBMITS: u64 = 42;
 const WITH_KEY: u64 = 60;
+/// Of a hundred submissions with a key, those that are sent through two nodes at once.
+const HEDGED: u64 = 25;
 const READS: u64 = 24;
 const HISTORIES: u64 = 8;
 
@@ -52,7 +54,13 @@ impl Users {
             }
             _ => {
                 let key = self.dice.percent(WITH_KEY).then(|| self.dice.below(20 + 4 * turn));
-                self.submit(tag, key).await;
+                if key.is_some() && self.dice.percent(HEDGED) {
+                    // Who is in a hurry asks twice at the same time; the key makes it one.
+                    let twin = format!("{tag}-twin");
+                    tokio::join!(self.submit(tag, key), self.submit(twin, key));
+                } else {
+                    self.submit(tag, key).await;
+                }
             }
         }
     }
