@@ -16,6 +16,8 @@ use tokio::time::Instant;
 use crate::consensus::Leadership;
 use crate::engine::model::{Epoch, ExecutionId, Input, Millis, TenantId, limits};
 
+use crate::engine::planted::{self, Bug};
+
 use super::directory::Leading;
 use super::execution;
 use super::partition::{Admission, Partition};
@@ -164,6 +166,9 @@ impl State {
         self.partition.directory.open(Leading { epoch, supervisor, timers, actors: BTreeMap::new() });
         self.leading = Some(epoch);
         self.look_around();
+        if planted::is(Bug::WakeLost) {
+            self.to_start.clear();
+        }
         myself.send_message(Message::StartMore)?;
         Ok(())
     }
@@ -231,7 +236,7 @@ impl State {
         let mut seen = BTreeSet::new();
         let moves = |id| self.partition.directory.has(id);
         for row in self.partition.machine().stranded(before, START_MAX, moves) {
-            if self.suspects.contains(&row.id) {
+            if self.suspects.contains(&row.id) && !planted::is(Bug::WakeLost) {
                 tracing::info!(execution = %row.id, "found without an actor; it goes on");
                 let wake = execution::Message::Wake;
                 let _no_leader = self.partition.tell(&row.tenant, row.id, wake, Admission::Owed);

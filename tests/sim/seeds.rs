@@ -33,10 +33,12 @@ fn say(outcome: &Outcome, seconds: f64) {
 }
 
 /// With `SIM_TRACE` set the trace is written to that folder.
+#[expect(clippy::print_stdout, reason = "whoever repeats a seed wants to read it")]
 fn keep_trace(seed: u64, outcome: &Outcome) {
     if let Some(folder) = std::env::var_os("SIM_TRACE") {
-        let path = std::path::Path::new(&folder).join(format!("{seed}.trace"));
+        let path = Path::new(&folder).join(format!("{seed}.trace"));
         let wrong = outcome.wrong.join("\n");
+        println!("its trace is in {}", path.display());
         std::fs::write(path, format!("{outcome}\n{wrong}\n{}\n", outcome.trace.join("\n"))).unwrap();
     }
 }
@@ -72,6 +74,7 @@ fn a_seed_holds() {
 fn seeds_hold_each_in_a_process_of_its_own() {
     let (first, count) = (number("FIRST", 101), number("SEEDS", 2));
     let seconds = if count == 2 { SECONDS_SHORT } else { number("SIM_SECONDS", SECONDS) };
+    println!("seeds {first} to {}, {seconds} s each", first + count - 1);
     let (next, begun) = (AtomicU64::new(first), std::time::Instant::now());
     let said: Mutex<BTreeMap<u64, (bool, String)>> = Mutex::default();
     let at_once = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
