@@ -112,7 +112,10 @@ impl Handle {
             }
             let mut leadership = self.inner.consensus.leadership(partition);
             leadership.mark_unchanged();
-            let _same = tokio::time::timeout(LOOK_AGAIN, leadership.changed()).await;
+            if let Ok(Err(_)) = tokio::time::timeout(LOOK_AGAIN, leadership.changed()).await {
+                // Consensus has ended, whoever led last; nothing will change any more.
+                return answer;
+            }
         }
     }
 

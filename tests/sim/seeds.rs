@@ -13,6 +13,9 @@ const SECONDS: u64 = 60;
 /// The same for those that run with every test.
 const SECONDS_SHORT: u64 = 20;
 
+/// A simulation that takes longer than this hangs; the slowest take a tenth of it on a busy machine.
+const LONGEST: std::time::Duration = std::time::Duration::from_secs(600);
+
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
@@ -20,11 +23,20 @@ fn number(name: &str, default: u64) -> u64 {
 /// Runs a seed and says how to repeat it if something is wrong.
 fn hold(seed: u64, seconds: u64) {
     let begun = std::time::Instant::now();
+    std::thread::spawn(move || watch_over(seed));
     let outcome = simulate(Plan::draw(seed, seconds * 1_000));
     say(&outcome, begun.elapsed().as_secs_f64());
     keep_trace(seed, &outcome);
     let first: Vec<_> = outcome.wrong.iter().take(20).collect();
     assert!(first.is_empty(), "repeat with `make sim SEED={seed} SIM_SECONDS={seconds}`: {first:#?}");
+}
+
+/// Ends the process if the simulation does not come to an end: somewhere something is repeated without a pause.
+#[expect(clippy::print_stderr, reason = "nobody else can say it")]
+fn watch_over(seed: u64) {
+    std::thread::sleep(LONGEST);
+    eprintln!("seed {seed} does not come to an end");
+    std::process::abort();
 }
 
 #[expect(clippy::print_stdout, reason = "whoever runs seeds wants to know what they were")]

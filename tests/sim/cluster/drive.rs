@@ -19,6 +19,8 @@ use crate::world::{Dice, SimClock, simulated};
 
 /// A fault that cannot hit now is tried again after so long, in milliseconds.
 const LATER_MS: u64 = 100;
+/// A disk that is to fail and has not been used for so long is left alone, in milliseconds.
+const ARMED_MS: u64 = 2_000;
 /// No simulation takes longer; the phases have their own limits.
 const LONGEST: Duration = Duration::from_secs(3_600);
 
@@ -39,6 +41,8 @@ enum Due {
     QuickDisk(u64),
     TrueClock(u64),
     Undrain(u64),
+    /// The disk of a node did nothing, so that it could not fail: another one's will.
+    Rearm(u64),
 }
 
 /// A cluster, and everything around it.
@@ -262,6 +266,7 @@ impl Cluster<'_> {
             }
             Due::QuickDisk(node) => self.seats[&node].disk.quick(),
             Due::Undrain(node) => self.operator.undrain(node),
+            Due::Rearm(node) => self.rearm(node),
             Due::TrueClock(node) => self.seats[&node].clock.set(self.sim.elapsed(), 0, 0),
             Due::Fault(fault) => {
                 let hit = self.hit(&fault);
@@ -319,10 +324,12 @@ impl Cluster<'_> {
             Fault::LogDisk { node, after, down } => {
                 self.seats[&node].disk.log.fail_after(Some(after));
                 self.armed.insert(node, (Kind::LogDisk, down));
+                self.after(ARMED_MS, Due::Rearm(node));
             }
             Fault::StateDisk { node, after, down } => {
                 self.seats[&node].disk.state.fail_after(Some(after));
                 self.armed.insert(node, (Kind::StateDisk, down));
+                self.after(ARMED_MS, Due::Rearm(node));
             }
             Fault::SlowDisk { node, commit, lasts } => {
                 self.seats[&node].disk.slow(commit);
@@ -381,6 +388,14 @@ impl Cluster<'_> {
         }
     }
 
+    fn rearm(&mut self, node: u64) {
+        if let Some((kind, down)) = self.armed.remove(&node) {
+            self.seats[&node].disk.mend();
+            let node = 1 + node % self.plan.nodes;
+            self.after(1, Due::Fault(Fault::of_disk(kind, node, 3, down)));
+        }
+    }
+
     /// It runs, and nothing is planned with it.
     fn is_whole(&self, node: u64) -> bool {
         self.doors.of(node).is_some()
@@ -418,7 +433,11 @@ impl Cluster<'_> {
     fn end(&mut self, node: u64) {
         self.doors.close(node);
         self.sim.crash(host(node));
-        self.armed.remove(&node);
+        if let Some((kind, down)) = self.armed.remove(&node)
+            && !self.took.contains_key(&kind)
+        {
+            self.after(LATER_MS, Due::Fault(Fault::of_disk(kind, node, 3, down)));
+        }
         self.stopping.remove(&node);
         self.down.insert(node);
     }

@@ -135,6 +135,15 @@ impl Fault {
         }
     }
 
+    /// A disk that fails after so many operations.
+    pub(crate) fn of_disk(kind: Kind, node: u64, after: u64, down: u64) -> Self {
+        if kind == Kind::LogDisk {
+            Self::LogDisk { node, after, down }
+        } else {
+            Self::StateDisk { node, after, down }
+        }
+    }
+
     pub(crate) const fn kind(&self) -> Kind {
         match self {
             Self::Kill { .. } => Kind::Kill,

@@ -23,7 +23,7 @@ const MOVES_WITHIN: Duration = Duration::from_secs(5);
 /// Once nothing goes wrong, everything has ended within this.
 const ENDS_WITHIN: Duration = Duration::from_secs(60);
 /// Executions in a minute of work, below which a run says nothing.
-const EXECUTIONS_MIN: usize = 60;
+const EXECUTIONS_MIN: usize = 30;
 
 /// What a simulation came to.
 pub(crate) struct Outcome {

@@ -143,18 +143,34 @@ fn draw_faults(
     let mut faults = Vec::new();
     let apart_ms = (faulty_ms / 2).saturating_sub(FIRST_FAULT_MS) / kinds.len() as u64;
     for kind in kinds {
-        faults.push((at, Fault::draw(*kind, nodes, dice)));
+        push(&mut faults, at, Fault::draw(*kind, nodes, dice), nodes, dice);
         at += dice.between(1, 2 * pause_ms).min(apart_ms);
     }
     while at < faulty_ms {
         // From here on whoever joined may be hit like the others.
         let kind = *dice.pick(kinds);
         if kind != Kind::Join {
-            faults.push((at, Fault::draw(kind, nodes + u64::from(spare), dice)));
+            let seats = nodes + u64::from(spare);
+            push(&mut faults, at, Fault::draw(kind, seats, dice), seats, dice);
         }
         at += dice.between(1, 2 * pause_ms);
     }
     faults
+}
+
+/// Adds a fault. Power is often cut while the disk has much to do: there is more to lose then.
+fn push(faults: &mut Vec<(u64, Fault)>, at: u64, fault: Fault, nodes: u64, dice: &Dice) {
+    let busy = match fault {
+        Fault::PowerCut { node, .. } => node..=node,
+        Fault::PowerCutAll { .. } => 1..=nodes,
+        _ => return faults.push((at, fault)),
+    };
+    let before = dice.between(20, 150);
+    if dice.percent(60) {
+        let slow = |node| Fault::SlowDisk { node, commit: 200, lasts: before + 50 };
+        faults.extend(busy.map(|node| (at.saturating_sub(before), slow(node))));
+    }
+    faults.push((at, fault));
 }
 
 #[test]

@@ -1,8 +1,9 @@
-//! A step fails no more often than its policy allows, and what is exhausted is over.
+//! A step fails no more often than its policy allows and waits as long as it says, what is exhausted is over, and what
+//! was lost is tried again only where its step does not mind.
 
 use std::collections::BTreeMap;
 
-use everstep::engine::definition::Spec;
+use everstep::engine::definition::{OnLost, Spec};
 use everstep::engine::model::{AfterFailure, Event, codes};
 
 use crate::account::{Account, Kept};
@@ -16,8 +17,14 @@ fn of(kept: &Kept, spec: &Spec) -> Vec<String> {
     let mut failures: BTreeMap<_, u32> = BTreeMap::new();
     for (position, recorded) in kept.history.iter().enumerate() {
         match &recorded.event {
+            Event::AttemptFailed { step, fault, next, .. } if fault.code == codes::NODE_LOST => {
+                let careful = spec.steps[step.index.usize()].on_lost == OnLost::Uncertain;
+                if careful != (*next == AfterFailure::Uncertain) {
+                    wrong.push(format!("step {} was lost, and then {next:?}", step.index.0));
+                }
+            }
             // Those that were lost with their node are not the step's fault.
-            Event::AttemptFailed { step, fault, next, .. } if fault.code != codes::NODE_LOST => {
+            Event::AttemptFailed { step, next, .. } => {
                 let count = failures.entry(*step).or_default();
                 *count += 1;
                 let allowed = spec.steps[step.index.usize()].retry.attempts;
@@ -65,6 +72,14 @@ fn too_many_attempts_are_found() {
         }
     });
     assert_eq!(check(&hasty).len(), 1, "its backoff is shorter than its policy");
+    let careless = with_history(|history| {
+        let at = position(history, failed);
+        if let Event::AttemptFailed { fault, next, .. } = &mut history[at].event {
+            fault.code = codes::NODE_LOST.to_owned();
+            *next = AfterFailure::Uncertain;
+        }
+    });
+    assert_eq!(check(&careless).len(), 1, "it was lost, and its step does not mind");
     let undead = with_history(|history| {
         let at = position(history, failed);
         if let Event::AttemptFailed { next, .. } = &mut history[at].event {
