@@ -1,10 +1,14 @@
 # What people and CI run. `make test` is the whole check; everything else is a part of it or a tool.
 #
-# Variables: SEED for the simulation, BENCH for arguments of `everstep bench`,
+# Variables: SEEDS or SEED for the simulation, BUGS for the planted ones, BENCH for arguments of `everstep bench`,
 # CHAOS for arguments of the chaos runner's `kill`, FUZZ_SECONDS for each fuzz target.
 
 CARGO ?= cargo
 SEED ?= 1
+SEEDS ?=
+FIRST ?= $(shell date +%s)
+SIM_SECONDS ?= 60
+BUGS ?=
 CHAOS ?= --kills 12 --executions 60
 BENCH ?=
 FUZZ_SECONDS ?= 60
@@ -12,7 +16,7 @@ FUZZ_SECONDS ?= 60
 TARGET_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help test check fmt clippy unit doctest docs sim chaos bench fuzz deny cluster clean
+.PHONY: help test check fmt clippy unit doctest docs sim mutants chaos bench fuzz deny cluster clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,8 +45,18 @@ doctest: ## The examples in the documentation
 docs: ## Does the documentation build without a broken link
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --no-deps --workspace
 
-sim: ## The simulation, with SEED=42 the one of that seed
-	SEED='$(SEED)' $(CARGO) test --locked --test sim -- --nocapture
+sim: ## The simulation: SEEDS=300 new seeds, or SEED=42 that one with its trace
+ifeq ($(SEEDS),)
+	@mkdir -p '$(TARGET_DIR)/traces'
+	SEED='$(SEED)' SIM_SECONDS='$(SIM_SECONDS)' SIM_TRACE='$(abspath $(TARGET_DIR))/traces' \
+	  $(CARGO) test --locked --profile sim --test sim -- --exact seeds::a_seed_holds --nocapture
+else
+	SEEDS='$(SEEDS)' FIRST='$(FIRST)' SIM_SECONDS='$(SIM_SECONDS)' $(CARGO) test --locked --profile sim --test sim -- \
+	  --exact seeds::seeds_hold_each_in_a_process_of_its_own --nocapture
+endif
+
+mutants: ## Plant bugs and see who finds them: all, or BUGS='LogNotSynced …'
+	.ci/mutants $(BUGS)
 
 chaos: ## A short run of faults against real processes
 	$(CARGO) build --locked -p everstep --bin everstep

@@ -117,7 +117,8 @@ async fn break_and_check(args: &RunArgs, scenario: &Scenario, seed: u64, dir: &P
     let _recorder = Recorder::start(recorder_at, &effects, LINGER).await?;
     let cluster = Cluster::found(ground, scenario.nodes).await?;
     let door = cluster.nodes.first().context("there is a node")?.door.clone();
-    let workflow = site::create(&door, &client::definition(&effects, &format!("http://{recorder_at}/"))).await?;
+    let workflow =
+        site::create(&door, &client::definition(&effects, &format!("http://{recorder_at}/"))).await?;
     let probed = site::create(&door, &probe::definition()).await?;
     let heal = Duration::from_secs(scenario.heal_s);
 
@@ -236,7 +237,11 @@ impl Nemesis<'_> {
             };
             let healed = self.recover().await;
             let recovered_ms = healed.as_ref().ok().map(Duration::as_millis);
-            writeln!(schedule, "{}", json!({"fault": entry, "account": account, "recovered_ms": recovered_ms, "recovery": self.detail}))?;
+            writeln!(
+                schedule,
+                "{}",
+                json!({"fault": entry, "account": account, "recovered_ms": recovered_ms, "recovery": self.detail})
+            )?;
             self.enter(summary, kind, account, healed);
             if summary.violations.len() > 100 {
                 break;

@@ -88,8 +88,16 @@ impl Scenario {
         let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
         let scenario: Self = toml::from_str(&text).with_context(|| format!("read {}", path.display()))?;
         ensure!(!scenario.faults.is_empty(), "{}: nothing breaks", path.display());
-        ensure!(scenario.faults.values().any(|fault| fault.weight > 0), "{}: all weights are 0", path.display());
-        ensure!(scenario.nodes >= 1 && scenario.load.rate > 0.0, "{}: there is nothing to do", path.display());
+        ensure!(
+            scenario.faults.values().any(|fault| fault.weight > 0),
+            "{}: all weights are 0",
+            path.display()
+        );
+        ensure!(
+            scenario.nodes >= 1 && scenario.load.rate > 0.0,
+            "{}: there is nothing to do",
+            path.display()
+        );
         let needs_power = scenario.faults.contains_key(&Kind::PowerLoss);
         ensure!(!needs_power || scenario.power_loss, "{}: power_loss has to be on", path.display());
         Ok(scenario)
@@ -102,7 +110,11 @@ impl Scenario {
     }
 
     /// The next kind, by weight, among those that are not `unfit`.
-    pub(crate) fn draw(&self, random: &mut Random, unfit: &BTreeMap<Kind, String>) -> Option<(Kind, Duration)> {
+    pub(crate) fn draw(
+        &self,
+        random: &mut Random,
+        unfit: &BTreeMap<Kind, String>,
+    ) -> Option<(Kind, Duration)> {
         let fit = || self.faults.iter().filter(|(kind, _)| !unfit.contains_key(kind));
         let total: u64 = fit().map(|(_, fault)| fault.weight).sum();
         let mut place = if total == 0 { return None } else { random.below(total) };

@@ -108,7 +108,10 @@ impl Handle {
             }
             let mut leadership = self.inner.consensus.leadership(partition);
             leadership.mark_unchanged();
-            let _same = tokio::time::timeout(LOOK_AGAIN, leadership.changed()).await;
+            if let Ok(Err(_)) = tokio::time::timeout(LOOK_AGAIN, leadership.changed()).await {
+                // Consensus has ended, whoever led last; nothing will change any more.
+                return answer;
+            }
         }
     }
 
@@ -122,7 +125,8 @@ impl Handle {
         left: Duration,
     ) -> Result<Answer, Error> {
         let asked = self.inner.others.ask(node, ask, left);
-        let Some(answer) = unless_replaced(self.inner.consensus.leadership(partition), node, asked).await else {
+        let Some(answer) = unless_replaced(self.inner.consensus.leadership(partition), node, asked).await
+        else {
             return Err(unknown(&format!("node {node} was asked, and another one leads now")));
         };
         match answer {

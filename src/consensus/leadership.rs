@@ -20,6 +20,7 @@ use openraft::{Instant, ServerState};
 use tokio::sync::watch;
 
 use crate::engine::model::{Epoch, PartitionId};
+use crate::engine::planted::{self, Bug};
 use crate::world::World;
 
 use super::applied::Applied;
@@ -61,7 +62,7 @@ impl Lease {
             let acked = metrics.borrow_watched().last_quorum_acked;
             acked.is_some_and(|at| at.elapsed() < self.length)
         };
-        self.applied.is_sole_voter(self.node) || fresh()
+        self.applied.is_sole_voter(self.node) || fresh() || planted::is(Bug::LeaseUnchecked)
     }
 }
 

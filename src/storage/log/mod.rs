@@ -72,6 +72,9 @@ pub enum Driver {
     Task,
 }
 
+/// How long a commit takes, drawn before each one.
+pub type Pace = Arc<dyn Fn() -> Duration + Send + Sync>;
+
 /// How to open a log.
 #[derive(Clone)]
 pub struct LogOptions {
@@ -83,6 +86,9 @@ pub struct LogOptions {
     pub node: u64,
     /// What runs the writer.
     pub driver: Driver,
+    /// How long the simulated disk takes for a commit; what waits meanwhile is not durable. Only
+    /// [`Driver::Task`] waits: a real disk takes its own time.
+    pub pace: Option<Pace>,
     /// Called with the reason when a write or sync has failed. It is expected not to return; if it does, every
     /// operation from then on fails.
     pub on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
@@ -95,7 +101,7 @@ impl LogOptions {
             tracing::error!(why, "storage failed, the process ends");
             std::process::abort();
         });
-        Self { store, hard_state, node, driver: Driver::Thread, on_fatal }
+        Self { store, hard_state, node, driver: Driver::Thread, pace: None, on_fatal }
     }
 }
 
@@ -142,7 +148,7 @@ impl Log {
     ///
     /// Errors: `OtherNode` if another node wrote it, `Newer`, `Io`. Damage is no error but `storage_lost`.
     pub fn open(options: LogOptions) -> Result<(Self, Recovered)> {
-        let LogOptions { store, hard_state, node, driver, on_fatal } = options;
+        let LogOptions { store, hard_state, node, driver, pace, on_fatal } = options;
         let (mut hard, mut losses) = load(hard_state.as_ref(), store.as_ref(), node)?;
         let found = read_groups(store.as_ref(), &hard)?;
         losses.extend(found.values().flat_map(|it| it.losses.iter().cloned()));
@@ -179,7 +185,7 @@ impl Log {
             pulse: Pulse::default(),
             lost,
         });
-        let thread = start(driver, &shared)?;
+        let thread = start(driver, pace, &shared)?;
         let groups = found.into_iter().map(|(group, it)| (group, it.bounds)).collect();
         let recovered = Recovered { boot, storage_lost: lost, losses, groups, cut_torn_tail };
         Ok((Self { handle: Arc::new(Handle { shared, thread: Mutex::new(thread) }) }, recovered))
@@ -347,17 +353,25 @@ impl Shared {
         }
     }
 
-    async fn run_async(self: Arc<Self>) {
+    async fn run_async(self: Arc<Self>, pace: Option<Pace>) {
         while let Some(operations) = self.queue.wait_async().await {
-            self.commit(operations);
+            self.commit_at(pace.as_ref(), operations).await;
             while self.sweep() {
                 tokio::task::yield_now().await;
                 let operations = self.queue.take();
                 if !operations.is_empty() {
-                    self.commit(operations);
+                    self.commit_at(pace.as_ref(), operations).await;
                 }
             }
         }
+    }
+
+    async fn commit_at(&self, pace: Option<&Pace>, operations: Vec<Operation>) {
+        if let Some(pace) = pace {
+            self.pulse.begin();
+            tokio::time::sleep(pace()).await;
+        }
+        self.commit(operations);
     }
 }
 
@@ -380,7 +394,7 @@ impl Drop for Handle {
     }
 }
 
-fn start(driver: Driver, shared: &Arc<Shared>) -> Result<Option<JoinHandle<()>>> {
+fn start(driver: Driver, pace: Option<Pace>, shared: &Arc<Shared>) -> Result<Option<JoinHandle<()>>> {
     let shared = shared.clone();
     match driver {
         Driver::Thread => thread::Builder::new()
@@ -389,7 +403,7 @@ fn start(driver: Driver, shared: &Arc<Shared>) -> Result<Option<JoinHandle<()>>>
             .map(Some)
             .map_err(Error::io("start the writer of the log")),
         Driver::Task => {
-            tokio::spawn(shared.run_async());
+            tokio::spawn(shared.run_async(pace));
             Ok(None)
         }
     }

@@ -19,8 +19,9 @@ pub(super) struct Pulse {
 }
 
 impl Pulse {
+    /// A commit begins, unless it has already.
     pub(super) fn begin(&self) {
-        *self.began.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.began.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
     }
 
     pub(super) fn end(&self) {
