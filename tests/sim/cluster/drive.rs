@@ -71,16 +71,20 @@ pub(crate) struct Cluster<'a> {
     pub(crate) wrong: Vec<String>,
 }
 
+fn network<'a>(plan: &Plan) -> turmoil::Sim<'a> {
+    turmoil::Builder::new()
+        .rng_seed(plan.seed)
+        .simulation_duration(LONGEST)
+        .min_message_latency(Duration::from_millis(1))
+        .max_message_latency(Duration::from_millis(plan.latency_ms))
+        .tcp_capacity(65_536)
+        .build()
+}
+
 impl Cluster<'_> {
     /// Builds machines and users; nothing runs before the first step.
     pub(crate) fn build(plan: Plan) -> Self {
-        let mut sim = turmoil::Builder::new()
-            .rng_seed(plan.seed)
-            .simulation_duration(LONGEST)
-            .min_message_latency(Duration::from_millis(1))
-            .max_message_latency(Duration::from_millis(plan.latency_ms))
-            .tcp_capacity(65_536)
-            .build();
+        let mut sim = network(&plan);
         let (doors, journal) = (Doors::default(), Journal::default());
         let all = Registry::new(runners::Settings::default(), simulated(0).clock).unwrap();
         let effects = Arc::new(Dice::new(plan.seed ^ 0xeffec7));
