@@ -85,7 +85,7 @@ async fn settle(
                     Reply::Refused(status, text) => {
                         return (id.clone(), Err(format!("W1: {id} was acknowledged, and now: {status} {text}")));
                     }
-                    Reply::NotNow(why) | Reply::Unknown(why) => last = format!("W19: {id} cannot be read: {why}"),
+                    Reply::NotNow(why) | Reply::Unavailable(why) | Reply::Unknown(why) => last = format!("W19: {id} cannot be read: {why}"),
                 }
                 sleep(POLL * 10).await;
             }

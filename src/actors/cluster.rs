@@ -62,6 +62,8 @@ pub struct NodeView {
     pub record: NodeRecord,
     /// It answers the node that was asked.
     pub reachable: bool,
+    /// It answers, and its disk is not full: it can lead.
+    pub able: bool,
     /// How many partitions it leads.
     pub leads: usize,
     /// How many partitions it has a vote in.
@@ -80,15 +82,16 @@ impl Handle {
         let answers = futures_util::future::join_all(asked).await;
         let mut partitions = self.group_views();
         for partition in &mut partitions {
-            let told = answers.iter().flat_map(|(_, views)| views.iter().flatten());
+            let told = answers.iter().filter_map(|(_, seen)| seen.as_ref()).flat_map(|(views, _)| views);
             let told = told.filter(|view| view.partition == partition.partition);
             // Who leads under the newest fence knows best.
             if let Some(best) = told.filter(|view| view.epoch > 0).max_by_key(|view| view.epoch) {
                 *partition = best.clone();
             }
         }
-        let nodes = answers.into_iter().map(|(record, views)| NodeView {
-            reachable: views.is_some(),
+        let nodes = answers.into_iter().map(|(record, seen)| NodeView {
+            reachable: seen.is_some(),
+            able: seen.is_some_and(|(_, able)| able),
             leads: partitions.iter().filter(|partition| partition.leader == Some(record.id)).count(),
             votes: partitions.iter().filter(|partition| partition.voters.contains(&record.id)).count(),
             record,
@@ -178,13 +181,14 @@ impl Handle {
         all.map(|partition| self.inner.consensus.group_view(partition)).collect()
     }
 
-    /// All partitions as a node sees them; none if it does not answer.
-    pub(super) async fn views_of(&self, node: u64) -> Option<Vec<GroupView>> {
+    /// All partitions as a node sees them, and whether it can lead; none if it does not answer.
+    async fn views_of(&self, node: u64) -> Option<(Vec<GroupView>, bool)> {
         if node == self.inner.consensus.node() {
-            return Some(self.group_views());
+            return Some((self.group_views(), !self.inner.disk.is_full()));
         }
         match self.inner.others.ask(node, &Ask::Views, LOOK_DEADLINE).await {
-            Ok(Answer::Views(views)) => Some(views),
+            Ok(Answer::Views(views)) => Some((views, true)),
+            Ok(Answer::FullViews(views)) => Some((views, false)),
             Ok(_) | Err(_) => None,
         }
     }

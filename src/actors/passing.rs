@@ -106,6 +106,8 @@ pub(crate) enum Answer {
     Views(Vec<GroupView>),
     /// What was read.
     Found(Found),
+    /// As `Views`, of a node whose disk is full: it can lead nothing.
+    FullViews(Vec<GroupView>),
 }
 
 /// Why a request could not be met. Add variants at the end.

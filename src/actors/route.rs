@@ -242,6 +242,7 @@ impl Desk for Handle {
                 Ok(Ask::Views) if self.inner.leaving.load(Ordering::SeqCst) => {
                     Err(Error::Unavailable { reason: "the node is stopping".to_owned() })
                 }
+                Ok(Ask::Views) if self.inner.disk.is_full() => Ok(Answer::FullViews(self.group_views())),
                 Ok(Ask::Views) => Ok(Answer::Views(self.group_views())),
                 Ok(Ask::Read { partition, question }) => self.answered_here(partition, &question).await,
                 Ok(Ask::Join(change)) => self.change_nodes(change).await.map(|node| Answer::Node(Ok(node))),

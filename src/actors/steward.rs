@@ -70,7 +70,8 @@ async fn next(handle: &Handle, replicas: usize, settled: bool) -> Option<(Partit
             return Some((PartitionId(group.partition), step));
         }
     }
-    if settled { even_out(&view.partitions, &nodes, &reachable) } else { None }
+    let able = view.nodes.iter().filter(|node| node.able).map(|node| node.record.id).collect();
+    if settled { even_out(&view.partitions, &nodes, &able) } else { None }
 }
 
 /// Who should vote: those who do, as long as they are to stay, and the nodes with the fewest votes.

@@ -14,7 +14,7 @@ use crate::world::World;
 
 use super::admission::Admission;
 use super::directory::Directory;
-use super::disk::Disk;
+use super::disk::{self, Disk};
 use super::handle::{Handle, Inner};
 use super::partition::Partition;
 use super::reading::Table;
@@ -83,6 +83,7 @@ impl Tree {
         let handle = Handle { inner: Arc::new(inner) };
         let mut keepers = JoinSet::new();
         if let Some(peers) = peers {
+            keepers.spawn(disk::step_aside(handle.clone()));
             keepers.spawn(steward::keep(handle.clone(), roster.replicas));
             keepers.spawn(roster::keep(handle.clone(), peers, roster));
         }

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use everstep::node::Error;
+use everstep::node::{Error, ReadSpace};
+use everstep::storage::Space;
 use serde_json::{Value, json};
 
 use crate::harness::{Server, Variables};
@@ -49,8 +52,13 @@ fn home() -> tempfile::TempDir {
 
 impl Cluster {
     async fn of_three() -> Self {
+        Self::on_disks(|_| None).await
+    }
+
+    /// Three, each on the disk of which `space` tells it.
+    async fn on_disks(space: impl Fn(usize) -> Option<ReadSpace>) -> Self {
         let peers = free(3);
-        let start = |node| Box::pin(Server::with(home(), founding(&peers, node)));
+        let start = |node| Box::pin(Server::with_space(home(), founding(&peers, node), space(node)));
         let (one, two, three) = tokio::join!(start(1), start(2), start(3));
         Self { nodes: vec![one.unwrap(), two.unwrap(), three.unwrap()], peers }
     }
@@ -214,9 +222,33 @@ async fn a_node_comes_back_into_a_cluster_that_is_led_by_nodes_that_joined_later
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_a_full_disk_leads_nothing_and_the_others_go_on() {
+    let free: [Arc<AtomicU64>; 3] = std::array::from_fn(|_| Arc::new(AtomicU64::new(50)));
+    let space = |node: usize| -> Option<ReadSpace> {
+        let percent = free[node - 1].clone();
+        Some(Arc::new(move || Ok(Space { free_bytes: percent.load(Ordering::Relaxed), total_bytes: 100 })))
+    };
+    let cluster = Cluster::on_disks(space).await;
+    let workflow = cluster.nodes[0].workflow(two_noops()).await;
+    let seen = cluster.until(0, |it| is_settled(it, 3)).await;
+    let leader = list(&seen, "partitions")[1]["leader"].as_u64().unwrap();
+    let full = usize::try_from(leader).unwrap() - 1;
+    free[full].store(0, Ordering::Relaxed);
+    let other = (full + 1) % 3;
+    cluster.until(other, |it| is_settled(it, 3) && node_of(it, leader)["leads"] == 0).await;
+    for n in 0..8 {
+        execute(&cluster.nodes[other], &workflow, n).await;
+    }
+    // With room it leads again.
+    free[full].store(50, Ordering::Relaxed);
+    cluster.until(other, |it| node_of(it, leader)["leads"] == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_votes_is_not_removed() {
     let cluster = Cluster::of_three().await;
-    cluster.until(0, |it| is_settled(it, 3)).await;
+    // A node is there before the cluster has written it down.
+    cluster.until(0, |it| is_settled(it, 3) && list(it, "nodes").len() == 3).await;
     let refused = cluster.nodes[0].call("DELETE", "/api/cluster/nodes/2", None).await;
     assert_eq!(
         (refused.status, refused.body["code"].as_str()),

@@ -46,7 +46,16 @@ impl Server {
         dir: tempfile::TempDir,
         variables: Variables,
     ) -> Result<Self, everstep::node::Error> {
-        let node = Node::start(settings(dir.path(), variables)).await?;
+        Self::with_space(dir, variables, None).await
+    }
+
+    /// As `with`, on a disk of which it hears from `space`.
+    pub(crate) async fn with_space(
+        dir: tempfile::TempDir,
+        variables: Variables,
+        space: Option<ReadSpace>,
+    ) -> Result<Self, everstep::node::Error> {
+        let node = Node::start_with(settings(dir.path(), variables), space).await?;
         node.ready().await;
         let url = format!("http://{}", node.address());
         Ok(Self { node: Some(node), url, http: reqwest::Client::new(), dir })
