@@ -118,7 +118,8 @@ fn check_waits(events: &[Value], violations: &mut Vec<String>) {
         match kind {
             "step_waiting" => drop(until.insert(step, event["until"].as_str().unwrap_or_default())),
             "step_completed" if until.get(step).is_some_and(|until| event["at"].as_str() < Some(until)) => {
-                violations.push(format!("W8: {step} waits until {} and ends at {}", until[step], event["at"]));
+                violations
+                    .push(format!("W8: {step} waits until {} and ends at {}", until[step], event["at"]));
             }
             _ => {}
         }

@@ -14,8 +14,8 @@ use crate::effects;
 use crate::history::{self, Told};
 use crate::process::{Launch, POLL, Process};
 use crate::seed::{self, Random};
-use crate::{report, site};
 use crate::work::{Work, definition};
+use crate::{report, site};
 
 /// Arguments of `kill`.
 #[derive(Debug, Args)]

@@ -56,10 +56,13 @@ impl Probe {
         let key = format!("probe-{number}");
         let id = loop {
             match door.submit(&self.workflow, &key, &Value::Null).await {
-                Reply::Done(execution) => break execution["execution_id"].as_str().unwrap_or_default().to_owned(),
+                Reply::Done(execution) => {
+                    break execution["execution_id"].as_str().unwrap_or_default().to_owned();
+                }
                 Reply::Refused(status, text) => bail!("a probe is refused with {status}: {text}"),
                 Reply::NotNow(why) | Reply::Unavailable(why) | Reply::Unknown(why)
-                    if Instant::now() >= deadline => {
+                    if Instant::now() >= deadline =>
+                {
                     bail!("a probe is not taken within {:?}: {why}", self.limit)
                 }
                 Reply::NotNow(_) | Reply::Unavailable(_) | Reply::Unknown(_) => sleep(POLL).await,

@@ -76,7 +76,8 @@ impl Summary {
     /// A run that proves nothing is no good run.
     pub(crate) fn judge(&mut self, scenario: &Scenario, unfit: &BTreeMap<Kind, String>) {
         let tried = scenario.faults.iter().filter(|(_, fault)| fault.weight > 0);
-        let (skipped, tried): (Vec<_>, Vec<_>) = tried.map(|(kind, _)| *kind).partition(|kind| unfit.contains_key(kind));
+        let (skipped, tried): (Vec<_>, Vec<_>) =
+            tried.map(|(kind, _)| *kind).partition(|kind| unfit.contains_key(kind));
         self.skipped = skipped.into_iter().map(|kind| (kind, unfit[&kind].clone())).collect();
         let demand = &scenario.demand;
         let mut short = |what: &str, is: u64, wanted: u64| {

@@ -50,10 +50,10 @@ pub(crate) async fn reckon(
     summary.clients = ledger.done();
     summary.violations.extend(ledger.violations());
 
-    cluster.until("the replicas are level", PATIENCE, cluster::Standing::is_whole).await.map_or_else(
-        |error| summary.violations.push(format!("W1: {error:#}")),
-        |_| (),
-    );
+    cluster
+        .until("the replicas are level", PATIENCE, cluster::Standing::is_whole)
+        .await
+        .map_or_else(|error| summary.violations.push(format!("W1: {error:#}")), |_| ());
     let wrong = cluster.stop().await?;
     summary.violations.extend(wrong);
     scan_logs(&cluster.ground.dir, summary)
@@ -83,9 +83,14 @@ async fn settle(
                         last = format!("W19: {id} is still {status} after {PEACE:?} of peace, at {steps}");
                     }
                     Reply::Refused(status, text) => {
-                        return (id.clone(), Err(format!("W1: {id} was acknowledged, and now: {status} {text}")));
+                        return (
+                            id.clone(),
+                            Err(format!("W1: {id} was acknowledged, and now: {status} {text}")),
+                        );
                     }
-                    Reply::NotNow(why) | Reply::Unavailable(why) | Reply::Unknown(why) => last = format!("W19: {id} cannot be read: {why}"),
+                    Reply::NotNow(why) | Reply::Unavailable(why) | Reply::Unknown(why) => {
+                        last = format!("W19: {id} cannot be read: {why}")
+                    }
                 }
                 sleep(POLL * 10).await;
             }
@@ -150,7 +155,8 @@ async fn compare_nodes(
             match (events, &histories[&id]) {
                 (Ok(events), first) if events == *first => {}
                 (Ok(events), first) => {
-                    let differs = history::extends(&id, &events, first).or(history::extends(&id, first, &events));
+                    let differs =
+                        history::extends(&id, &events, first).or(history::extends(&id, first, &events));
                     summary.violations.push(format!("{} on node {node}", differs.unwrap_or_default()));
                 }
                 (Err(violation), _) => summary.violations.push(format!("{violation} on node {node}")),

@@ -122,7 +122,8 @@ impl Handle {
         left: Duration,
     ) -> Result<Answer, Error> {
         let asked = self.inner.others.ask(node, ask, left);
-        let Some(answer) = unless_replaced(self.inner.consensus.leadership(partition), node, asked).await else {
+        let Some(answer) = unless_replaced(self.inner.consensus.leadership(partition), node, asked).await
+        else {
             return Err(unknown(&format!("node {node} was asked, and another one leads now")));
         };
         match answer {

@@ -74,7 +74,9 @@ impl Ledger {
         account.done.acknowledged += 1;
         let known = Known { number, floor: version, ..Known::default() };
         if let Some(other) = account.executions.insert(id.to_owned(), known) {
-            account.violations.push(format!("W1: {id} was given to submissions {} and {number}", other.number));
+            account
+                .violations
+                .push(format!("W1: {id} was given to submissions {} and {number}", other.number));
         }
         account.open.insert(id.to_owned());
     }
@@ -90,7 +92,9 @@ impl Ledger {
 
     pub(crate) fn set_cancel(&self, id: &str, cancel: Cancel) {
         let mut account = self.account();
-        if let Some(known) = account.executions.get_mut(id).filter(|known| known.cancel != Cancel::Acknowledged) {
+        if let Some(known) =
+            account.executions.get_mut(id).filter(|known| known.cancel != Cancel::Acknowledged)
+        {
             known.cancel = cancel;
         }
     }
@@ -121,8 +125,11 @@ impl Ledger {
         self.saw(id, floor, version, false, "a history");
         let mut account = self.account();
         let Some(known) = account.executions.get_mut(id) else { return };
-        let (shorter, longer) =
-            if known.history.len() < events.len() { (&known.history, &events) } else { (&events, &known.history) };
+        let (shorter, longer) = if known.history.len() < events.len() {
+            (&known.history, &events)
+        } else {
+            (&events, &known.history)
+        };
         let wrong = history::extends(id, shorter, longer);
         if known.history.len() < events.len() {
             known.history = events;

@@ -216,7 +216,9 @@ impl Client {
                 self.ledger.told(id, floor, events);
                 self.ledger.count(|done| done.reads += 1);
             }
-            Reply::Done(other) => self.ledger.violation(format!("W2: {id}: a history that is no list: {other}")),
+            Reply::Done(other) => {
+                self.ledger.violation(format!("W2: {id}: a history that is no list: {other}"))
+            }
             other => self.note(&format!("history of {id}"), &other),
         }
     }

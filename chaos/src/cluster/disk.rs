@@ -15,7 +15,8 @@ impl OwnDisk {
     /// Mounts one at an empty directory. An error says why this user cannot.
     pub(super) fn mount(at: &Path, mib: u64) -> Result<Self> {
         let size = format!("size={mib}m,mode=0700");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "everstep-chaos"]).arg(at).output()?;
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "everstep-chaos"]).arg(at).output()?;
         if !mounted.status.success() {
             bail!("{}", String::from_utf8_lossy(&mounted.stderr).trim());
         }

@@ -18,8 +18,8 @@ use crate::door::{Door, Reply};
 use crate::net::{Net, Place};
 use crate::ports::Ports;
 pub(crate) use disk::why_not as why_no_disks;
-pub(crate) use node::{Node, POLL};
 use node::{Addresses, Entry};
+pub(crate) use node::{Node, POLL};
 pub(crate) use standing::{Group, Standing};
 
 /// What all nodes stand on.
@@ -90,7 +90,8 @@ impl Cluster {
 
     /// Starts one more node, under an id that the cluster has given out; its id. It is not waited for.
     pub(crate) async fn add(&mut self) -> Result<u64> {
-        let reserved = self.ask(|door| async move { door.post("/api/cluster/nodes", &serde_json::json!({})).await });
+        let reserved =
+            self.ask(|door| async move { door.post("/api/cluster/nodes", &serde_json::json!({})).await });
         let id = reserved.await?["id"].as_u64().context("a reserved node has an id")?;
         let host = self.nodes.iter().find(|node| node.runs()).context("some node runs")?;
         let entry = Entry::Joins(host.addresses.front);
@@ -187,7 +188,11 @@ impl Cluster {
             return Ok(());
         }
         for node in &self.nodes {
-            let kept = std::process::Command::new("cp").arg("-a").arg(node.data()).arg(node.dir.join("kept")).status();
+            let kept = std::process::Command::new("cp")
+                .arg("-a")
+                .arg(node.data())
+                .arg(node.dir.join("kept"))
+                .status();
             ensure!(kept?.success(), "keep the disk of node {}", node.id);
         }
         Ok(())

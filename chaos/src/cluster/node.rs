@@ -76,13 +76,26 @@ impl Node {
         let disk = data.parent().context("a directory of a directory")?;
         std::fs::create_dir_all(disk)?;
         let own_disk = (ground.disk_mib > 0).then(|| OwnDisk::mount(disk, ground.disk_mib)).transpose()?;
-        let clock = ground.clock.as_ref().map(|library| Clock::new(library, dir.join("clock"))).transpose()?;
+        let clock =
+            ground.clock.as_ref().map(|library| Clock::new(library, dir.join("clock"))).transpose()?;
         std::fs::write(dir.join("node.toml"), settings(ground, id, &addresses, entry, &data))?;
         let power = ground.power_loss.then(|| Power::new(&dir, &data)).transpose()?;
         let door = Door::new(format!("http://{}", addresses.public))?;
         let ground = ground.clone();
         let (process, paused) = (None, false);
-        Ok(Self { place, id, door, addresses, dir, ground, power, clock, process, paused, _own_disk: own_disk })
+        Ok(Self {
+            place,
+            id,
+            door,
+            addresses,
+            dir,
+            ground,
+            power,
+            clock,
+            process,
+            paused,
+            _own_disk: own_disk,
+        })
     }
 
     /// Where the disk of the node is; `data` lies in it.
@@ -139,7 +152,11 @@ impl Node {
         let began = Instant::now();
         while !self.door.ready().await {
             if let Some(status) = self.ended()? {
-                bail!("node {} ended by itself while it started: {status}; see {}", self.id, self.log().display());
+                bail!(
+                    "node {} ended by itself while it started: {status}; see {}",
+                    self.id,
+                    self.log().display()
+                );
             }
             ensure!(began.elapsed() < READY_MAX, "node {} is not ready after {READY_MAX:?}", self.id);
             sleep(POLL).await;
@@ -169,9 +186,9 @@ impl Node {
         Ok(())
     }
 
-    /// What the kill of the node did to its disk, if the power failed.
-    pub(crate) fn cut_power(&self) -> Result<()> {
-        self.power.as_ref().map_or(Ok(()), Power::cut)
+    /// What the kill of the node did to its disk, if the power failed: how many bytes are gone.
+    pub(crate) fn cut_power(&self) -> Result<u64> {
+        self.power.as_ref().map_or(Ok(0), Power::cut)
     }
 
     /// Asks the process to stop and waits for it.

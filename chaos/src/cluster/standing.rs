@@ -42,7 +42,8 @@ impl Standing {
 
     /// Everybody is there and everything is led, while work goes on.
     pub(crate) fn is_up(&self) -> bool {
-        self.nodes.iter().all(|node| node.reachable) && self.partitions.iter().all(|group| group.leader.is_some())
+        self.nodes.iter().all(|node| node.reachable)
+            && self.partitions.iter().all(|group| group.leader.is_some())
     }
 
     /// Everybody is there, everything is led, and no replica lacks anything.

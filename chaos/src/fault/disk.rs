@@ -107,7 +107,9 @@ impl Stage {
                 }
                 Reply::Done(_) | Reply::NotNow(_) | Reply::Unavailable(_) | Reply::Unknown(_) => {}
                 Reply::Refused(status, text) => {
-                    account.violations.push(format!("a damaged node answers {status} for {execution}: {text}"));
+                    account
+                        .violations
+                        .push(format!("a damaged node answers {status} for {execution}: {text}"));
                 }
             }
         }

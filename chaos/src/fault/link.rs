@@ -63,8 +63,13 @@ impl Stage {
     /// The directions that are disturbed, and the nodes at their ends that are named for it.
     fn pairs(&mut self, kind: Kind, id: u64) -> Result<(Pairs, Vec<u64>)> {
         let place = self.cluster.node(id)?.place;
-        let others: Vec<_> =
-            self.cluster.nodes.iter().filter(|node| node.id != id).map(|node| (node.id, node.place)).collect();
+        let others: Vec<_> = self
+            .cluster
+            .nodes
+            .iter()
+            .filter(|node| node.id != id)
+            .map(|node| (node.id, node.place))
+            .collect();
         let out = others.iter().map(|(_, other)| (place, *other));
         let inward = others.iter().map(|(_, other)| (*other, place));
         Ok(match kind {

@@ -38,7 +38,9 @@ impl Stage {
             Some(status) if !status.success() => {
                 account.proof = Some(format!("with an empty disk it ended with {status}"));
             }
-            Some(status) => account.violations.push(format!("node {id} lost its disk and ended with {status}")),
+            Some(status) => {
+                account.violations.push(format!("node {id} lost its disk and ended with {status}"))
+            }
             None => {
                 let served = node.door.ready().await;
                 account.violations.push(format!("node {id} lost its disk and runs; it says ready: {served}"));
@@ -83,10 +85,13 @@ impl Stage {
         let there = self.cluster.ids();
         let replicas = REPLICAS.min(there.len());
         let settled = |group: &Group| {
-            !group.changing && group.voters.len() >= replicas && group.voters.iter().all(|voter| there.contains(voter))
+            !group.changing
+                && group.voters.len() >= replicas
+                && group.voters.iter().all(|voter| there.contains(voter))
         };
         let wanted = |standing: &Standing| {
-            standing.member(id).is_some_and(|member| member.votes > 0) && standing.partitions.iter().all(settled)
+            standing.member(id).is_some_and(|member| member.votes > 0)
+                && standing.partitions.iter().all(settled)
         };
         self.cluster.until(&format!("node {id} votes"), REBUILD_MAX, wanted).await?;
         Ok(())

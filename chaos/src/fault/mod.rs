@@ -185,7 +185,9 @@ impl Stage {
             Ok(_) => {
                 account.serving_ms = Some(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
             }
-            Err(error) => account.violations.push(format!("W19: without {down:?} the others do not serve: {error:#}")),
+            Err(error) => {
+                account.violations.push(format!("W19: without {down:?} the others do not serve: {error:#}"))
+            }
         }
         sleep(time.saturating_sub(began.elapsed())).await;
     }

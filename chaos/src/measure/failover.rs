@@ -58,7 +58,10 @@ pub(crate) async fn run(args: FailoverArgs) -> Result<bool> {
 
     let all: Vec<u64> = gaps.iter().flatten().copied().collect();
     let worst: Vec<u64> = gaps.iter().filter_map(|gaps| gaps.iter().max().copied()).collect();
-    report::say(&format!("failover: seed {seed}, {} nodes, {} partitions", args.setting.nodes, args.setting.partitions));
+    report::say(&format!(
+        "failover: seed {seed}, {} nodes, {} partitions",
+        args.setting.nodes, args.setting.partitions
+    ));
     report::table(&[
         ("kills", format!("{}, of them with executions affected {}", deaths.len(), worst.len())),
         ("executions affected", format!("{} of {}", all.len(), ids.len())),

@@ -37,14 +37,19 @@ pub(super) async fn read(door: &Door, ids: &[String], instants: &[i64]) -> Resul
             Reply::Done(Value::Array(events)) => events,
             other => anyhow::bail!("the history of {id}: {other:?}"),
         };
-        let timed: Vec<_> = events.iter().map(|event| Some((at(event)?, event))).collect::<Option<_>>()
+        let timed: Vec<_> = events
+            .iter()
+            .map(|event| Some((at(event)?, event)))
+            .collect::<Option<_>>()
             .with_context(|| format!("the times of {id}"))?;
         for (place, (lost_at, event)) in timed.iter().enumerate() {
             if event["type"] != "attempt_failed" || event["error"]["code"] != "node_lost" {
                 continue;
             }
             // The last death before the loss was recorded is the one that caused it.
-            let Some(death) = instants.iter().rposition(|death| since(*death, *lost_at) >= 0) else { continue };
+            let Some(death) = instants.iter().rposition(|death| since(*death, *lost_at) >= 0) else {
+                continue;
+            };
             let started = timed[..place].iter().rev().find(|(_, event)| event["type"] == "attempt_started");
             let next = timed[place..].iter().find(|(_, event)| event["type"] == "attempt_started");
             let (Some((started, _)), Some((next, _))) = (started, next) else { continue };

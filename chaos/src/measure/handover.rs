@@ -51,7 +51,10 @@ pub(crate) async fn run(args: HandoverArgs) -> Result<bool> {
     report::violations(&wrong);
 
     let all: Vec<u64> = gaps.iter().flatten().copied().collect();
-    report::say(&format!("handover: seed {seed}, {} nodes, {} partitions", args.setting.nodes, args.setting.partitions));
+    report::say(&format!(
+        "handover: seed {seed}, {} nodes, {} partitions",
+        args.setting.nodes, args.setting.partitions
+    ));
     report::table(&[
         ("restarts", stops.len().to_string()),
         ("from SIGTERM to the end, ms", spread(&took)),

@@ -24,7 +24,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub(super) fn definition(recorder: &str) -> Value {
     let retry = json!({"attempts": 1000, "backoff": "fixed", "initial": "1ms", "jitter": 0});
     let params = json!({"url": recorder, "method": "POST"});
-    let step = |number: usize| json!({"id": format!("s{number}"), "type": "http", "params": params, "retry": retry});
+    let step =
+        |number: usize| json!({"id": format!("s{number}"), "type": "http", "params": params, "retry": retry});
     json!({"name": "measure", "status": "active", "steps": (1..=STEPS).map(step).collect::<Vec<_>>()})
 }
 

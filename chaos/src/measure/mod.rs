@@ -91,6 +91,7 @@ impl Setting {
 
     fn write(&self, figures: &serde_json::Value) -> Result<()> {
         let Some(at) = &self.json else { return Ok(()) };
-        std::fs::write(at, serde_json::to_string_pretty(figures)?).with_context(|| format!("write {}", at.display()))
+        std::fs::write(at, serde_json::to_string_pretty(figures)?)
+            .with_context(|| format!("write {}", at.display()))
     }
 }

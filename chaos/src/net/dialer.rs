@@ -15,7 +15,9 @@ pub(super) fn process_of(
 
 fn holds(process: u32, socket: &str) -> bool {
     let Ok(files) = std::fs::read_dir(format!("/proc/{process}/fd")) else { return false };
-    files.flatten().any(|file| std::fs::read_link(file.path()).is_ok_and(|target| target.as_os_str() == socket))
+    files
+        .flatten()
+        .any(|file| std::fs::read_link(file.path()).is_ok_and(|target| target.as_os_str() == socket))
 }
 
 /// The socket from the first address to the second. The columns: number, local, remote, state, queues, timer,
