@@ -21,7 +21,9 @@ pub(crate) enum Reply {
     Refused(StatusCode, String),
     /// It was not done, and may be later.
     NotNow(String),
-    /// Nobody knows.
+    /// The node says that it cannot tell: it lost sight of the leader while it waited.
+    Unavailable(String),
+    /// No answer came, and nobody knows.
     Unknown(String),
 }
 
@@ -104,8 +106,7 @@ fn judge(status: StatusCode, text: String) -> Reply {
     }
     match status {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::INSUFFICIENT_STORAGE => Reply::NotNow(text),
-        // It may have happened: the node lost sight of the leader while it waited.
-        StatusCode::SERVICE_UNAVAILABLE => Reply::Unknown(text),
+        StatusCode::SERVICE_UNAVAILABLE => Reply::Unavailable(text),
         _ => Reply::Refused(status, text),
     }
 }
@@ -120,7 +121,7 @@ mod tests {
         assert!(matches!(of(200), Reply::Done(_)));
         assert!(matches!(of(429), Reply::NotNow(_)));
         assert!(matches!(of(507), Reply::NotNow(_)));
-        assert!(matches!(of(503), Reply::Unknown(_)));
+        assert!(matches!(of(503), Reply::Unavailable(_)));
         for status in [400, 404, 409, 500] {
             assert!(matches!(of(status), Reply::Refused(..)), "{status}");
         }

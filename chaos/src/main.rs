@@ -31,6 +31,7 @@ mod effects;
 mod fault;
 mod history;
 mod kill;
+mod measure;
 mod net;
 mod ports;
 mod power;
@@ -65,6 +66,10 @@ enum Scenario {
     Kill(kill::KillArgs),
     /// Break several nodes in many ways while clients work with them
     Run(run::RunArgs),
+    /// Measure how long executions stand still when their leader is killed
+    Failover(measure::FailoverArgs),
+    /// Measure what a rolling restart under load costs
+    Handover(measure::HandoverArgs),
 }
 
 #[tokio::main]
@@ -72,6 +77,8 @@ async fn main() -> ExitCode {
     let done = match Cli::parse().scenario {
         Scenario::Kill(args) => kill::run(args).await,
         Scenario::Run(args) => run::run(args).await,
+        Scenario::Failover(args) => measure::failover(args).await,
+        Scenario::Handover(args) => measure::handover(args).await,
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -60,10 +60,12 @@ impl Probe {
                     break execution["execution_id"].as_str().unwrap_or_default().to_owned();
                 }
                 Reply::Refused(status, text) => bail!("a probe is refused with {status}: {text}"),
-                Reply::NotNow(why) | Reply::Unknown(why) if Instant::now() >= deadline => {
+                Reply::NotNow(why) | Reply::Unavailable(why) | Reply::Unknown(why)
+                    if Instant::now() >= deadline =>
+                {
                     bail!("a probe is not taken within {:?}: {why}", self.limit)
                 }
-                Reply::NotNow(_) | Reply::Unknown(_) => sleep(POLL).await,
+                Reply::NotNow(_) | Reply::Unavailable(_) | Reply::Unknown(_) => sleep(POLL).await,
             }
         };
         loop {

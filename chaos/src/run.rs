@@ -19,7 +19,7 @@ use crate::net::Net;
 use crate::ports::Ports;
 use crate::probe::{self, Probe};
 use crate::recorder::Recorder;
-use crate::scenario::Scenario;
+use crate::scenario::{Deck, Scenario};
 use crate::seed::{self, Random};
 use crate::summary::Summary;
 use crate::verdict;
@@ -75,7 +75,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<bool> {
 
 async fn run_one(args: &RunArgs, file: &Path) -> Result<bool> {
     let mut scenario = Scenario::read(file)?;
-    scenario.seconds = args.seconds.unwrap_or(scenario.seconds);
+    scenario.shorten(args.seconds.unwrap_or(scenario.seconds));
     let seed = args.seed.unwrap_or_else(seed::fresh);
     let (dir, temporary) = site::directory(args.dir.as_deref())?;
     let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -143,7 +143,8 @@ async fn break_and_check(args: &RunArgs, scenario: &Scenario, seed: u64, dir: &P
         unfit,
     };
     let mut summary = Summary::new(seed, scenario);
-    let mut nemesis = Nemesis { stage, scenario, dir, heal, began, detail: String::new() };
+    let mut nemesis =
+        Nemesis { stage, scenario, deck: Deck::default(), dir, heal, began, detail: String::new() };
     let broken = nemesis.go_on(&mut summary).await;
     summary.seconds = began.elapsed().as_secs_f64();
     if let Err(error) = broken {
@@ -205,6 +206,7 @@ fn ground(args: &RunArgs, scenario: &Scenario, dir: &Path) -> Result<(Ground, BT
 struct Nemesis<'a> {
     stage: Stage,
     scenario: &'a Scenario,
+    deck: Deck,
     dir: &'a Path,
     heal: Duration,
     began: Instant,
@@ -220,7 +222,8 @@ impl Nemesis<'_> {
         self.stage.probe.through(&self.doors()).await.context("before anything breaks")?;
         while self.began.elapsed() < time {
             let pause = self.stage.random.duration(Duration::from_millis(self.scenario.pause_ms));
-            let Some((kind, last)) = self.scenario.draw(&mut self.stage.random, &self.stage.unfit) else {
+            let drawn = self.deck.draw(self.scenario, &mut self.stage.random, &self.stage.unfit);
+            let Some((kind, last)) = drawn else {
                 anyhow::bail!("none of the kinds can be tried here: {:?}", self.stage.unfit);
             };
             sleep(pause).await;

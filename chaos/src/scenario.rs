@@ -109,26 +109,48 @@ impl Scenario {
         Plan { writers, readers, rate, open_max, cancels: true }
     }
 
-    /// The next kind, by weight, among those that are not `unfit`.
+    /// A run that is shorter than the scenario has to show less, in proportion.
+    pub(crate) fn shorten(&mut self, seconds: u64) {
+        if seconds < self.seconds {
+            let part = |wanted: u64| wanted * seconds / self.seconds;
+            let Demand { faults, acknowledged, lost, .. } = self.demand;
+            self.demand = Demand {
+                faults: part(faults),
+                every_kind: false,
+                acknowledged: part(acknowledged),
+                lost: part(lost),
+            };
+        }
+        self.seconds = seconds;
+    }
+}
+
+/// Faults to come: every kind as often as it weighs, in any order, and then again.
+#[derive(Debug, Default)]
+pub(crate) struct Deck(Vec<Kind>);
+
+impl Deck {
+    /// The next kind and how long it lasts, among those that are not `unfit`.
     pub(crate) fn draw(
-        &self,
+        &mut self,
+        scenario: &Scenario,
         random: &mut Random,
         unfit: &BTreeMap<Kind, String>,
     ) -> Option<(Kind, Duration)> {
-        let fit = || self.faults.iter().filter(|(kind, _)| !unfit.contains_key(kind));
-        let total: u64 = fit().map(|(_, fault)| fault.weight).sum();
-        let mut place = if total == 0 { return None } else { random.below(total) };
-        for (kind, fault) in fit() {
-            match place.checked_sub(fault.weight) {
-                Some(rest) => place = rest,
-                None => {
-                    let (from, to) = fault.ms;
-                    let time = random.between(Duration::from_millis(from), Duration::from_millis(to));
-                    return Some((*kind, time));
-                }
-            }
+        if self.0.is_empty() {
+            let fit = scenario.faults.iter().filter(|(kind, _)| !unfit.contains_key(kind));
+            let cards =
+                |(kind, fault): (&Kind, &Fault)| (0..fault.weight).map(move |_| *kind).collect::<Vec<_>>();
+            let kinds = fit.map(|(kind, fault)| cards((kind, fault)));
+            self.0 = kinds.flatten().collect();
         }
-        None
+        if self.0.is_empty() {
+            return None;
+        }
+        let place = usize::try_from(random.below(self.0.len() as u64)).unwrap_or(0);
+        let kind = self.0.swap_remove(place);
+        let (from, to) = scenario.faults[&kind].ms;
+        Some((kind, random.between(Duration::from_millis(from), Duration::from_millis(to))))
     }
 }
 
@@ -159,13 +181,31 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_draws_the_same_faults_again() {
-        let (_, scenario) = shipped().remove(0);
-        let draws = |seed| {
-            let mut random = Random::new(seed);
-            (0..20).map(|_| scenario.draw(&mut random, &BTreeMap::new())).collect::<Vec<_>>()
-        };
-        assert_eq!(draws(3), draws(3));
-        assert_ne!(draws(3), draws(4));
+    fn a_seed_draws_the_same_faults_again_and_each_kind_as_it_weighs() {
+        for (path, scenario) in shipped() {
+            let total: u64 = scenario.faults.values().map(|fault| fault.weight).sum();
+            let draws = |seed| {
+                let (mut deck, mut random) = (Deck::default(), Random::new(seed));
+                let mut draw =
+                    || deck.draw(&scenario, &mut random, &BTreeMap::new()).expect("there are kinds");
+                (0..total).map(|_| draw()).collect::<Vec<_>>()
+            };
+            assert_eq!(draws(3), draws(3));
+            assert_ne!(draws(3), draws(4), "{}", path.display());
+            for (kind, fault) in &scenario.faults {
+                let count = draws(3).iter().filter(|(drawn, _)| drawn == kind).count();
+                assert_eq!(count as u64, fault.weight, "{kind} in {}", path.display());
+            }
+        }
+    }
+
+    #[test]
+    fn a_shorter_run_has_to_show_less() {
+        let (_, mut scenario) = shipped().remove(0);
+        let (before, seconds) = (scenario.demand.faults, scenario.seconds);
+        scenario.shorten(seconds);
+        assert_eq!(scenario.demand.faults, before);
+        scenario.shorten(seconds / 2);
+        assert_eq!(scenario.demand.faults, before * (seconds / 2) / seconds);
     }
 }

@@ -34,7 +34,7 @@ pub(crate) async fn create(door: &Door, definition: &Value) -> Result<String> {
             }
             other if began.elapsed() > PATIENCE => bail!("a workflow is not taken: {other:?}"),
             Reply::Refused(status, text) => bail!("a workflow is refused with {status}: {text}"),
-            Reply::NotNow(_) | Reply::Unknown(_) => sleep(POLL).await,
+            Reply::NotNow(_) | Reply::Unavailable(_) | Reply::Unknown(_) => sleep(POLL).await,
         }
     }
 }

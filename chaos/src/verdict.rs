@@ -88,7 +88,7 @@ async fn settle(
                             Err(format!("W1: {id} was acknowledged, and now: {status} {text}")),
                         );
                     }
-                    Reply::NotNow(why) | Reply::Unknown(why) => {
+                    Reply::NotNow(why) | Reply::Unavailable(why) | Reply::Unknown(why) => {
                         last = format!("W19: {id} cannot be read: {why}")
                     }
                 }

@@ -188,7 +188,7 @@ impl Client {
         match reply {
             Reply::Done(_) => {}
             Reply::NotNow(_) => self.ledger.count(|done| done.not_now += 1),
-            Reply::Unknown(_) => self.ledger.count(|done| done.unknown += 1),
+            Reply::Unavailable(_) | Reply::Unknown(_) => self.ledger.count(|done| done.unknown += 1),
             Reply::Refused(status, text) => {
                 self.ledger.violation(format!("W14: {what} is refused with {status}: {text}"));
             }
@@ -235,7 +235,7 @@ impl Client {
             }
             Reply::Refused(status, _) if status.as_u16() == 409 => {}
             other => {
-                if matches!(other, Reply::Unknown(_)) {
+                if matches!(other, Reply::Unavailable(_) | Reply::Unknown(_)) {
                     self.ledger.set_cancel(id, Cancel::Unknown);
                 }
                 self.note(&format!("cancel {id}"), &other);

@@ -186,9 +186,9 @@ impl Node {
         Ok(())
     }
 
-    /// What the kill of the node did to its disk, if the power failed.
-    pub(crate) fn cut_power(&self) -> Result<()> {
-        self.power.as_ref().map_or(Ok(()), Power::cut)
+    /// What the kill of the node did to its disk, if the power failed: how many bytes are gone.
+    pub(crate) fn cut_power(&self) -> Result<u64> {
+        self.power.as_ref().map_or(Ok(0), Power::cut)
     }
 
     /// Asks the process to stop and waits for it.

@@ -40,6 +40,12 @@ impl Standing {
         self.nodes.iter().find(|member| member.id == id)
     }
 
+    /// Everybody is there and everything is led, while work goes on.
+    pub(crate) fn is_up(&self) -> bool {
+        self.nodes.iter().all(|node| node.reachable)
+            && self.partitions.iter().all(|group| group.leader.is_some())
+    }
+
     /// Everybody is there, everything is led, and no replica lacks anything.
     pub(crate) fn is_whole(&self) -> bool {
         let level = |group: &Group| {

@@ -40,7 +40,12 @@ impl Stage {
             }
             sleep(POLL * 5).await;
         }
-        self.others_serve(&[id], time, &mut account).await;
+        if full {
+            self.others_serve(&[id], time, &mut account).await;
+        } else {
+            // It goes on leading, and refuses what is new.
+            sleep(time).await;
+        }
         let node = self.cluster.node(id)?;
         std::fs::remove_file(&filler).with_context(|| format!("remove {}", filler.display()))?;
         if let Some(status) = node.ended()? {
@@ -100,7 +105,7 @@ impl Stage {
                     self.ledger.told(&execution, floor, events);
                     read += 1;
                 }
-                Reply::Done(_) | Reply::NotNow(_) | Reply::Unknown(_) => {}
+                Reply::Done(_) | Reply::NotNow(_) | Reply::Unavailable(_) | Reply::Unknown(_) => {}
                 Reply::Refused(status, text) => {
                     account
                         .violations

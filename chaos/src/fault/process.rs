@@ -36,17 +36,19 @@ impl Stage {
         for node in &mut self.cluster.nodes {
             node.kill().await?;
         }
+        let mut proof = "all processes are gone".to_owned();
         if power {
+            let mut lost = 0;
             for node in &self.cluster.nodes {
-                node.cut_power().with_context(|| format!("cut the power of node {}", node.id))?;
+                lost += node.cut_power().with_context(|| format!("cut the power of node {}", node.id))?;
             }
+            proof += &format!(", and {lost} bytes that were not synced");
         }
         sleep(time).await;
         for node in &mut self.cluster.nodes {
             node.start()?;
         }
-        let proof = Some("all processes are gone".to_owned());
-        Ok(Account { nodes: self.cluster.ids(), proof, ..Account::default() })
+        Ok(Account { nodes: self.cluster.ids(), proof: Some(proof), ..Account::default() })
     }
 
     pub(super) async fn restart(&mut self, time: Duration) -> Result<Account> {
