@@ -1,11 +1,15 @@
 # What people and CI run. `make test` is the whole check; everything else is a part of it or a tool.
 #
-# Variables: SEED for the simulation, BENCH for arguments of `everstep bench`,
+# Variables: SEEDS or SEED for the simulation, BUGS for the planted ones, BENCH for arguments of `everstep bench`,
 # CHAOS for arguments of the chaos runner's `kill`, SCENARIO and SECONDS for its `run`, BINARY for what it breaks,
 # FUZZ_SECONDS for each fuzz target.
 
 CARGO ?= cargo
 SEED ?= 1
+SEEDS ?=
+FIRST ?= $(shell date +%s)
+SIM_SECONDS ?= 60
+BUGS ?=
 CHAOS ?= --kills 12 --executions 60
 SCENARIO ?=
 SECONDS ?=
@@ -16,7 +20,7 @@ TARGET_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 BINARY ?= $(TARGET_DIR)/debug/everstep
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help test check fmt clippy unit doctest docs sim chaos bench fuzz deny cluster clean
+.PHONY: help test check fmt clippy unit doctest docs sim mutants chaos bench fuzz deny cluster clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,8 +49,18 @@ doctest: ## The examples in the documentation
 docs: ## Does the documentation build without a broken link
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --no-deps --workspace
 
-sim: ## The simulation, with SEED=42 the one of that seed
-	SEED='$(SEED)' $(CARGO) test --locked --test sim -- --nocapture
+sim: ## The simulation: SEEDS=300 new seeds, or SEED=42 that one with its trace
+ifeq ($(SEEDS),)
+	@mkdir -p '$(TARGET_DIR)/traces'
+	SEED='$(SEED)' SIM_SECONDS='$(SIM_SECONDS)' SIM_TRACE='$(abspath $(TARGET_DIR))/traces' \
+	  $(CARGO) test --locked --profile sim --test sim -- --exact seeds::a_seed_holds --nocapture
+else
+	SEEDS='$(SEEDS)' FIRST='$(FIRST)' SIM_SECONDS='$(SIM_SECONDS)' $(CARGO) test --locked --profile sim --test sim -- \
+	  --exact seeds::seeds_hold_each_in_a_process_of_its_own --nocapture
+endif
+
+mutants: ## Plant bugs and see who finds them: all, or BUGS='LogNotSynced …'
+	.ci/mutants $(BUGS)
 
 # With SCENARIO=chaos/scenarios/everything.toml that one alone, for SECONDS if given. SEED=… repeats a run.
 chaos: ## Faults against real processes: a short run, or SCENARIO=FILE for SECONDS=N

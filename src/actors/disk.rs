@@ -6,17 +6,13 @@
 //! starts, and whoever asks for a change hears that the node is not available. As soon as there is room again
 //! everything goes on where it was.
 //!
-//! What a full node leads it hands over, so that the others go on. It follows as long as it can.
-//!
 //! Caveat: room is looked at from time to time. What is written between two looks has to fit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Duration;
 
 use crate::storage::Space;
 
-use super::handle::Handle;
 use super::request::Error;
 
 /// Below this share of free bytes new executions are refused.
@@ -29,19 +25,6 @@ const FULL_BELOW_PERCENT: u64 = 1;
 const SCARCE_FROM_PERCENT: u64 = 2;
 /// What a refused caller is told to wait: somebody has to make room first.
 const RETRY_AFTER_MS: u64 = 10_000;
-
-/// Between two tries to hand over what a full node leads. Each costs nothing if it leads nothing.
-const ASIDE_EVERY: Duration = Duration::from_millis(500);
-
-/// Hands over what this node leads while its disk is full. Runs until the node stops.
-pub(super) async fn step_aside(handle: Handle) {
-    loop {
-        tokio::time::sleep(ASIDE_EVERY).await;
-        if handle.inner.disk.is_full() {
-            handle.inner.consensus.hand_over().await;
-        }
-    }
-}
 
 /// How much room there is on the disk of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -40,7 +40,7 @@ impl Default for Roster {
 /// Runs until the node stops.
 pub(super) async fn keep(handle: Handle, peers: Peers, roster: Roster) {
     // Side by side: the catalogue may be led by a node that only the catalogue tells where to find.
-    tokio::join!(register(&handle, &peers, &roster), look_around(&handle, &peers, &roster));
+    tokio::join!(register(&handle, &peers, &roster), look_around(&handle, &peers));
 }
 
 /// Tells the catalogue of this node until that is recorded.
@@ -65,10 +65,10 @@ async fn register(handle: &Handle, peers: &Peers, roster: &Roster) {
 }
 
 /// Learns again and again who the others are and what they hold.
-async fn look_around(handle: &Handle, peers: &Peers, roster: &Roster) {
+async fn look_around(handle: &Handle, peers: &Peers) {
     loop {
         look(handle, peers);
-        if handle.inner.consensus.machine(PartitionId::CATALOGUE).nodes().len() > roster.replicas {
+        if handle.inner.consensus.machine(PartitionId::CATALOGUE).nodes().len() > 1 {
             ask_around(handle).await;
         }
         let all_led = handle.health().iter().all(|partition| partition.leader.is_some());
@@ -76,10 +76,12 @@ async fn look_around(handle: &Handle, peers: &Peers, roster: &Roster) {
     }
 }
 
-/// Learns from their leaders who holds the partitions: this node may hold only some of them.
+/// Learns from their leaders who holds the partitions, because this node may hold only some of them; and how this
+/// node stands among the others.
 async fn ask_around(handle: &Handle) {
     let view = handle.cluster().await;
     view.partitions.iter().for_each(|partition| handle.inner.table.learn(partition));
+    handle.judge_fitness(&view).await;
 }
 
 fn look(handle: &Handle, peers: &Peers) {

@@ -108,7 +108,10 @@ impl Handle {
             }
             let mut leadership = self.inner.consensus.leadership(partition);
             leadership.mark_unchanged();
-            let _same = tokio::time::timeout(LOOK_AGAIN, leadership.changed()).await;
+            if let Ok(Err(_)) = tokio::time::timeout(LOOK_AGAIN, leadership.changed()).await {
+                // Consensus has ended, whoever led last; nothing will change any more.
+                return answer;
+            }
         }
     }
 
@@ -240,11 +243,10 @@ impl Desk for Handle {
                 Ok(Ask::Change(change)) => self.change_here(*change).await,
                 Ok(Ask::Nodes(change)) => self.change_nodes_here(change).await,
                 Ok(Ask::Reshape { partition, step }) => self.reshape_here(partition, step).await,
-                Ok(Ask::Views) if self.inner.leaving.load(Ordering::SeqCst) => {
+                Ok(Ask::Standing) if self.inner.leaving.load(Ordering::SeqCst) => {
                     Err(Error::Unavailable { reason: "the node is stopping".to_owned() })
                 }
-                Ok(Ask::Views) if self.inner.disk.is_full() => Ok(Answer::FullViews(self.group_views())),
-                Ok(Ask::Views) => Ok(Answer::Views(self.group_views())),
+                Ok(Ask::Standing) => Ok(Answer::Standing(self.standing())),
                 Ok(Ask::Read { partition, question }) => self.answered_here(partition, &question).await,
                 Ok(Ask::Join(change)) => self.change_nodes(change).await.map(|node| Answer::Node(Ok(node))),
                 Err(error) => {

@@ -14,6 +14,8 @@ use crate::consensus::{Claim, Record};
 use crate::engine::definition::Spec;
 use crate::engine::model::{Create, DefinitionStatus, ExecutionId, Input, Rejection, SpecHash, WorkflowId};
 
+use crate::engine::planted::{self, Bug};
+
 use super::execution::{Birth, Born};
 use super::handle::Handle;
 use super::partition::Partition;
@@ -68,7 +70,11 @@ impl Handle {
     }
 
     /// Begins an execution in a partition this node leads.
-    pub(super) async fn begin_here(&self, begin: Begin, spec: Option<Arc<Spec>>) -> Result<Answer, Error> {
+    pub(super) async fn begin_here(
+        &self,
+        mut begin: Begin,
+        spec: Option<Arc<Spec>>,
+    ) -> Result<Answer, Error> {
         let partition = self.partition_of(begin.id);
         partition.admit_submission()?;
         if partition.directory.epoch().is_none() {
@@ -77,10 +83,15 @@ impl Handle {
         self.inner.disk.admit_submission()?;
         let tenant = begin.caller.tenant.clone();
         if begin.again
+            && !planted::is(Bug::SubmittedTwice)
             && let Ok(record) = read::record(partition, &tenant, begin.id)
         {
             // The first try was recorded after all.
             return Ok(Answer::Submitted(record, false));
+        }
+        if begin.again && planted::is(Bug::SubmittedTwice) {
+            let entropy = self.inner.world.entropy.bits();
+            begin.id = ExecutionId::new(begin.id.unix_ms(), entropy, begin.id.slot());
         }
         let spec = match spec {
             Some(spec) => spec,

@@ -8,12 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::consensus::Leadership;
 use crate::engine::model::{Epoch, ExecutionId, Input, Millis, TenantId, limits};
+
+use crate::engine::planted::{self, Bug};
 
 use super::directory::Leading;
 use super::execution;
@@ -35,6 +38,9 @@ const SWEEP_GRACE: Millis = Millis(5_000);
 const START_AGAIN: Duration = Duration::from_millis(20);
 /// Executions started in one turn when a leadership begins, so that requests are served in between.
 const START_MAX: usize = 256;
+
+/// How long the actors of a leadership get to end.
+const STOP_MAX: Duration = Duration::from_secs(5);
 
 /// What a partition's supervisor is told.
 #[derive(Debug)]
@@ -160,6 +166,9 @@ impl State {
         self.partition.directory.open(Leading { epoch, supervisor, timers, actors: BTreeMap::new() });
         self.leading = Some(epoch);
         self.look_around();
+        if planted::is(Bug::WakeLost) {
+            self.to_start.clear();
+        }
         myself.send_message(Message::StartMore)?;
         Ok(())
     }
@@ -173,7 +182,7 @@ impl State {
         self.to_start.clear();
         self.crashes.clear();
         self.timers = None;
-        myself.stop_children_and_wait(None, Some(Duration::from_secs(5))).await;
+        stop_children(&myself.get_cell(), STOP_MAX).await;
     }
 
     async fn start_timers(&mut self, me: ActorCell) -> Result<ActorRef<timers::Message>, ActorProcessingErr> {
@@ -227,7 +236,7 @@ impl State {
         let mut seen = BTreeSet::new();
         let moves = |id| self.partition.directory.has(id);
         for row in self.partition.machine().stranded(before, START_MAX, moves) {
-            if self.suspects.contains(&row.id) {
+            if self.suspects.contains(&row.id) && !planted::is(Bug::WakeLost) {
                 tracing::info!(execution = %row.id, "found without an actor; it goes on");
                 let wake = execution::Message::Wake;
                 let _no_leader = self.partition.tell(&row.tenant, row.id, wake, Admission::Owed);
@@ -289,6 +298,15 @@ impl State {
             tracing::warn!(execution = %id, %error, "not restarted");
         }
     }
+}
+
+/// Stops the children of an actor and waits until they have ended, for so long each. The oldest first: an actor's
+/// own list of its children has no order, and what happens should not depend on chance.
+pub(super) async fn stop_children(parent: &ActorCell, limit: Duration) {
+    let mut children = parent.get_children();
+    children.sort_unstable_by_key(ActorCell::get_id);
+    // One that has ended by itself says so as an error.
+    let _ended = join_all(children.iter().map(|child| child.stop_and_wait(None, Some(limit)))).await;
 }
 
 /// Whose an unfinished execution is; a walk, for the rare crash.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use ractor::{Actor, ActorRef};
+use ractor::{Actor, ActorCell, ActorRef};
 use tokio::task::JoinSet;
 
 use crate::consensus;
@@ -14,7 +14,8 @@ use crate::world::World;
 
 use super::admission::Admission;
 use super::directory::Directory;
-use super::disk::{self, Disk};
+use super::disk::Disk;
+use super::fitness::Fitness;
 use super::handle::{Handle, Inner};
 use super::partition::Partition;
 use super::reading::Table;
@@ -23,7 +24,7 @@ use super::roster::{self, Roster};
 use super::route::Others;
 use super::specs::Specs;
 use super::steward;
-use super::supervisor::NodeSupervisor;
+use super::supervisor::{NodeSupervisor, stop_children};
 
 /// How long the actors get to end. What is in flight then is cut off and found again at the next start.
 const STOP_MAX: Duration = Duration::from_secs(10);
@@ -78,12 +79,12 @@ impl Tree {
             disk,
             others,
             table: Table::default(),
+            fitness: Fitness::default(),
             leaving: AtomicBool::new(false),
         };
         let handle = Handle { inner: Arc::new(inner) };
         let mut keepers = JoinSet::new();
         if let Some(peers) = peers {
-            keepers.spawn(disk::step_aside(handle.clone()));
             keepers.spawn(steward::keep(handle.clone(), roster.replicas));
             keepers.spawn(roster::keep(handle.clone(), peers, roster));
         }
@@ -102,8 +103,10 @@ impl Tree {
         for partition in &self.handle.inner.partitions {
             partition.directory.close();
         }
-        for child in self.root.get_children() {
-            child.stop_children_and_wait(None, Some(STOP_MAX)).await;
+        let mut supervisors = self.root.get_children();
+        supervisors.sort_unstable_by_key(ActorCell::get_id);
+        for supervisor in supervisors {
+            stop_children(&supervisor, STOP_MAX).await;
         }
         let stopped = self.root.stop_and_wait(None, Some(STOP_MAX)).await;
         if let Err(error) = stopped {

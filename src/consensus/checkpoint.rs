@@ -87,7 +87,10 @@ impl Behind {
             }
         }
         let durable = self.durable.unwrap_or(0);
-        if durable >= self.named + SNAPSHOT_ENTRIES && self.raft.trigger().snapshot().await.is_ok() {
+        // A log that is kept short is purged often.
+        if durable >= self.named + SNAPSHOT_ENTRIES.min(self.tail_entries.max(1))
+            && self.raft.trigger().snapshot().await.is_ok()
+        {
             self.named = durable;
         }
         self.purge().await;
@@ -102,7 +105,7 @@ impl Behind {
         let by_bytes = self.log_store.first_within(TAIL_BYTES);
         self.oversize_before = self.oversize_before.max(by_bytes);
         let first = by_count.max(self.oversize_before.min(snapshot));
-        if first >= self.purged_before + PURGE_ENTRIES
+        if first >= self.purged_before + PURGE_ENTRIES.min(self.tail_entries.max(1))
             && self.raft.trigger().purge_log(first - 1).await.is_ok()
         {
             self.purged_before = first;

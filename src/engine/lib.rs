@@ -80,6 +80,7 @@ pub mod expression;
 pub mod invariants;
 pub mod model;
 mod owed;
+pub mod planted;
 #[cfg(test)]
 mod tests;
 

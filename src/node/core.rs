@@ -72,6 +72,12 @@ impl Core {
         self.tree.handle()
     }
 
+    /// The door to consensus, for whoever looks at replicas from outside.
+    #[must_use]
+    pub fn consensus(&self) -> consensus::Handle {
+        self.consensus.handle()
+    }
+
     /// Waits until every partition is led and its actors run.
     pub async fn ready(&self) {
         let handle = self.tree.handle();

@@ -65,6 +65,7 @@ pub(super) fn parts(
         hard_state: disk.hard_state.clone(),
         node,
         driver: Driver::Thread,
+        pace: None,
         on_fatal: Arc::new(abort),
     })?;
     if log.1.storage_lost {

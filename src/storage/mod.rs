@@ -29,7 +29,7 @@ pub use hard_state::{FileHardState, HardGroup, HardRecord, HardState, Loaded, Me
 pub use identity::Identity;
 pub use log::{
     COMMITS_PER_SAVE, Done, Driver, GroupBounds, HEADER_BYTES as RECORD_HEADER_BYTES, Log, LogEntry,
-    LogOptions, Loss, PURGES_PER_COMMIT, QUEUE_BYTES_MAX, QUEUE_LEN_MAX, Recovered, encode_record,
+    LogOptions, Loss, PURGES_PER_COMMIT, Pace, QUEUE_BYTES_MAX, QUEUE_LEN_MAX, Recovered, encode_record,
 };
 pub use memory::MemoryStore;
 pub use sled_store::{KEY_BYTES_MAX, PIECE_BYTES_MAX, SledStore, VALUE_BYTES_MAX};

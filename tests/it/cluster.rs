@@ -55,10 +55,10 @@ impl Cluster {
         Self::on_disks(|_| None).await
     }
 
-    /// Three, each on the disk of which `space` tells it.
+    /// Three nodes, of which some hear from elsewhere how much room they have.
     async fn on_disks(space: impl Fn(usize) -> Option<ReadSpace>) -> Self {
         let peers = free(3);
-        let start = |node| Box::pin(Server::with_space(home(), founding(&peers, node), space(node)));
+        let start = |node| Box::pin(Server::with(home(), founding(&peers, node), space(node)));
         let (one, two, three) = tokio::join!(start(1), start(2), start(3));
         Self { nodes: vec![one.unwrap(), two.unwrap(), three.unwrap()], peers }
     }
@@ -68,7 +68,7 @@ impl Cluster {
         let peer = free(1).remove(0);
         let mut variables = common(&peer);
         variables.push(variable("CLUSTER__JOIN", &self.peers[0]));
-        self.nodes.push(Server::with(home(), variables).await?);
+        self.nodes.push(Server::with(home(), variables, None).await?);
         self.peers.push(peer);
         Ok(())
     }
@@ -106,10 +106,12 @@ fn node_of(cluster: &Value, id: u64) -> &Value {
 
 /// Every partition has so many voters and a leader, and nothing is being moved. Every node holds the catalogue.
 fn is_settled(cluster: &Value, voters: usize) -> bool {
-    list(cluster, "partitions").iter().all(|it| {
-        let moving = it["changing"] == true || (it["partition"] != 0 && it["learners"] != json!([]));
-        !moving && it["leader"].is_u64() && numbers(&it["voters"]).len() == voters
-    })
+    let registered = list(cluster, "nodes").len() >= voters;
+    registered
+        && list(cluster, "partitions").iter().all(|it| {
+            let moving = it["changing"] == true || (it["partition"] != 0 && it["learners"] != json!([]));
+            !moving && it["leader"].is_u64() && numbers(&it["voters"]).len() == voters
+        })
 }
 
 fn two_noops() -> Value {
@@ -216,39 +218,15 @@ async fn a_node_comes_back_into_a_cluster_that_is_led_by_nodes_that_joined_later
     third.stop().await;
     let begun = std::time::Instant::now();
     // Its settings name the first three; where the leaders listen, its own catalogue tells.
-    let third = Server::with(third.dir, founding(&cluster.peers[..3], 3)).await.unwrap();
+    let third = Server::with(third.dir, founding(&cluster.peers[..3], 3), None).await.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(5), "it looked for a leader at {:?}", begun.elapsed());
     third.get("/api/executions").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_with_a_full_disk_leads_nothing_and_the_others_go_on() {
-    let free: [Arc<AtomicU64>; 3] = std::array::from_fn(|_| Arc::new(AtomicU64::new(50)));
-    let space = |node: usize| -> Option<ReadSpace> {
-        let percent = free[node - 1].clone();
-        Some(Arc::new(move || Ok(Space { free_bytes: percent.load(Ordering::Relaxed), total_bytes: 100 })))
-    };
-    let cluster = Cluster::on_disks(space).await;
-    let workflow = cluster.nodes[0].workflow(two_noops()).await;
-    let seen = cluster.until(0, |it| is_settled(it, 3)).await;
-    let leader = list(&seen, "partitions")[1]["leader"].as_u64().unwrap();
-    let full = usize::try_from(leader).unwrap() - 1;
-    free[full].store(0, Ordering::Relaxed);
-    let other = (full + 1) % 3;
-    cluster.until(other, |it| is_settled(it, 3) && node_of(it, leader)["leads"] == 0).await;
-    for n in 0..8 {
-        execute(&cluster.nodes[other], &workflow, n).await;
-    }
-    // With room it leads again.
-    free[full].store(50, Ordering::Relaxed);
-    cluster.until(other, |it| node_of(it, leader)["leads"] == 1).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_votes_is_not_removed() {
     let cluster = Cluster::of_three().await;
-    // A node is there before the cluster has written it down.
-    cluster.until(0, |it| is_settled(it, 3) && list(it, "nodes").len() == 3).await;
+    cluster.until(0, |it| is_settled(it, 3)).await;
     let refused = cluster.nodes[0].call("DELETE", "/api/cluster/nodes/2", None).await;
     assert_eq!(
         (refused.status, refused.body["code"].as_str()),
@@ -280,7 +258,7 @@ async fn a_node_that_lost_its_disk_is_refused() {
     let workflow = cluster.nodes[0].workflow(two_noops()).await;
     let mut gone = cluster.nodes.remove(2);
     gone.stop().await;
-    let started = Server::with(home(), founding(&cluster.peers, 3)).await;
+    let started = Server::with(home(), founding(&cluster.peers, 3), None).await;
     let error = started.err().expect("an empty disk under an old id is refused");
     assert_eq!(error.code(), "refused_by_peer", "{error}");
     assert!(error.to_string().contains("join under a new id"), "{error}");
@@ -290,4 +268,27 @@ async fn a_node_that_lost_its_disk_is_refused() {
     cluster.join().await.unwrap();
     cluster.until(0, |it| is_settled(it, 3) && node_of(it, 4)["votes"] == 3).await;
     execute(&cluster.nodes[2], &workflow, 7).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_disk_is_full_leads_nothing_until_it_has_room() {
+    let percent = Arc::new(AtomicU64::new(50));
+    let free = percent.clone();
+    let space: ReadSpace =
+        Arc::new(move || Ok(Space { free_bytes: free.load(Ordering::Relaxed), total_bytes: 100 }));
+    let cluster = Cluster::on_disks(|node| (node == 1).then(|| space.clone())).await;
+    let workflow = cluster.nodes[0].workflow(two_noops()).await;
+    percent.store(0, Ordering::Relaxed);
+    let gave_way = |it: &Value| {
+        let node = node_of(it, 1);
+        node["unfit"] == json!(["disk_full"]) && node["leads"] == 0 && is_settled(it, 3)
+    };
+    cluster.until(1, gave_way).await;
+    assert_eq!(cluster.nodes[0].call("GET", "/readyz", None).await.status, 503);
+    for (n, server) in cluster.nodes.iter().enumerate().skip(1) {
+        execute(server, &workflow, n).await;
+    }
+    percent.store(50, Ordering::Relaxed);
+    cluster.until(1, |it| node_of(it, 1)["unfit"] == json!([]) && node_of(it, 1)["leads"] == 1).await;
+    execute(&cluster.nodes[0], &workflow, 9).await;
 }

@@ -41,16 +41,9 @@ impl Server {
         Self { node: Some(node), url, http: reqwest::Client::new(), dir }
     }
 
-    /// A node in a directory, and with settings as the environment would give them. Returns when it takes work.
+    /// A node in a directory, with settings as the environment would give them, and on a disk of which it hears from
+    /// `space` if that is given. Returns when it takes work.
     pub(crate) async fn with(
-        dir: tempfile::TempDir,
-        variables: Variables,
-    ) -> Result<Self, everstep::node::Error> {
-        Self::with_space(dir, variables, None).await
-    }
-
-    /// As `with`, on a disk of which it hears from `space`.
-    pub(crate) async fn with_space(
         dir: tempfile::TempDir,
         variables: Variables,
         space: Option<ReadSpace>,

@@ -12,7 +12,9 @@ use everstep::node::{Core, Parts};
 use everstep::runners::{self, Registry};
 use everstep::storage::{Driver, Log, LogOptions, MemoryHardState, MemoryStore};
 
+use crate::cluster::Doors;
 use crate::effects::Outside;
+use crate::journal::Journal;
 use crate::world::{Dice, simulated};
 
 /// Executions of one simulation.
@@ -61,8 +63,9 @@ fn simulate(seed: u64) -> String {
 /// The node and its users.
 async fn live(seed: u64) -> String {
     let world = simulated(seed);
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let outside = Outside { dice: Dice::new(seed ^ 0xeffec7), seen: seen.clone() };
+    let journal = Journal::default();
+    let dice = Arc::new(Dice::new(seed ^ 0xeffec7));
+    let outside = Outside { node: 1, dice, journal: journal.clone(), doors: Doors::default() };
     let runners = Registry::new(runners::Settings::default(), world.clock.clone()).unwrap();
     let runners = runners.with(Arc::new(outside));
     let (disk, hard_state) = (Arc::new(MemoryStore::new()), Arc::new(MemoryHardState::new()));
@@ -86,8 +89,8 @@ async fn live(seed: u64) -> String {
     for id in ids {
         tell(&core.handle(), id, &mut trace).await;
     }
-    for effect in seen.lock().unwrap().iter() {
-        writeln!(trace, "outside saw {effect}").unwrap();
+    for effect in &journal.book().effects {
+        writeln!(trace, "outside saw {effect:?}").unwrap();
     }
     core.stop().await.unwrap();
     trace

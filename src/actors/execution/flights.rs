@@ -7,7 +7,8 @@ use ractor::ActorRef;
 
 use crate::consensus::Record;
 use crate::engine;
-use crate::engine::model::{Effect, Input, Millis, StepKey, Timestamp};
+use crate::engine::definition::Spec;
+use crate::engine::model::{Effect, Event, Input, Millis, StepKey, Timestamp};
 use crate::runners::Attempt;
 
 use super::super::flight::{self, Launch};
@@ -78,6 +79,10 @@ impl State {
                     if landing || self.flights.contains_key(&step) {
                         continue;
                     }
+                    // A node that was paused or cut off may have been replaced: then the next leader acts.
+                    if !self.partition.consensus.holds_lease(self.partition.id) {
+                        return Some(self.later());
+                    }
                     let ready = Attempt {
                         tenant: self.tenant.clone(),
                         execution: self.id,
@@ -115,6 +120,25 @@ impl State {
             Launch::Flying(flight) => {
                 self.flights.insert(step, flight);
             }
+        }
+    }
+
+    /// Only for [`engine::planted::Bug::EffectBeforeCommit`].
+    pub(super) fn begin_early(&self, spec: &Spec, events: &[Event]) {
+        for event in events {
+            let Event::AttemptStarted { step, attempt, params, deadline, .. } = event else { continue };
+            let of = &spec.steps[step.index.usize()];
+            let ready = Attempt {
+                tenant: self.tenant.clone(),
+                execution: self.id,
+                step: of.id.as_str().to_owned(),
+                attempt: *attempt,
+                action: of.action.clone(),
+                params: params.clone(),
+                deadline: *deadline,
+            };
+            let (runners, runner) = (self.partition.runners.clone(), of.runner.clone());
+            tokio::spawn(async move { runners.run(&ready, &runner).await });
         }
     }
 

@@ -9,6 +9,7 @@ use crate::consensus::{self, Append, Conflict, Record};
 use crate::engine;
 use crate::engine::definition::Spec;
 use crate::engine::model::{AttemptNumber, Execution, Input, Moment, StepKey, StepStatus, Timestamp};
+use crate::engine::planted::{self, Bug};
 use crate::runners::Outcome;
 
 use super::super::request::{Error, too_large};
@@ -189,6 +190,9 @@ impl State {
         if self.partition.disk.is_full() {
             // The outcome stays here until there is room, and what would follow from it does not start.
             return Ok(Proposed::Failed(disk::full()));
+        }
+        if planted::is(Bug::EffectBeforeCommit) {
+            self.begin_early(&spec, &events);
         }
         let expected = record.execution.version;
         // Nobody else holds the record now, so applying changes it in place.

@@ -59,6 +59,10 @@ pub(super) struct BenchArgs {
     /// Clients, each with a connection of its own
     #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=16_384))]
     concurrency: u32,
+    /// Another node of the same cluster; may be given more than once. Clients are spread over all, and a client whose
+    /// node hangs up goes on with the next
+    #[arg(long, value_name = "URL", requires = "server")]
+    node: Vec<String>,
     /// How long to measure
     #[arg(short, long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     duration: Duration,
@@ -129,8 +133,12 @@ async fn measure(
     };
     let address = client.address().to_owned();
     let path = format!("/api/workflows/{workflow_id}/execute?wait=30s");
+    let mut addresses = Vec::new();
+    for node in std::iter::once(&address).chain(&args.node) {
+        addresses.push(resolve(node).await?);
+    }
     let target = Target {
-        address: resolve(&address).await?,
+        addresses,
         request: Request::post(host(&address), &path, globals.token.as_deref(), body.as_bytes()),
     };
     let plan = Plan {

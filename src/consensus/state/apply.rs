@@ -12,6 +12,8 @@ use std::sync::Arc;
 use crate::engine::evolve;
 use crate::engine::model::{Epoch, Event, Execution, ExecutionId, Recorded, TenantId, Timestamp, Version};
 
+use crate::engine::planted::{self, Bug};
+
 use super::super::command::{Append, Batch, Claim, Command, Conflict, Reply};
 use super::super::view::Record;
 use super::disk::Disk;
@@ -82,7 +84,7 @@ impl Fold<'_> {
 
     fn batch(&mut self, batch: &Batch) -> Reply {
         let current = self.state.epoch;
-        if batch.epoch != current {
+        if batch.epoch != current && !planted::is(Bug::FenceIgnored) {
             return Reply::Batch(vec![Err(Conflict::StaleEpoch { current }); batch.appends.len()]);
         }
         let at = self.advance(batch.at);
@@ -90,14 +92,33 @@ impl Fold<'_> {
             let suffix = keys::pin(*hash);
             self.state.loose.set(self.index, suffix, Some(stored::encode_pin(text)));
         }
+        if planted::is(Bug::AppliedUnordered) {
+            return Reply::Batch(self.unordered(at, &batch.appends));
+        }
         Reply::Batch(batch.appends.iter().map(|append| self.append(at, append)).collect())
     }
 
     /// The time of this entry: the proposer's, unless the partition is later already.
     pub(super) fn advance(&mut self, at: Timestamp) -> Timestamp {
-        let at = at.max(self.state.at);
+        let at = if planted::is(Bug::TimeRunsBack) { at } else { at.max(self.state.at) };
         self.state.tick(self.index, self.state.epoch, at);
         at
+    }
+
+    /// Only for [`Bug::AppliedUnordered`].
+    fn unordered(
+        &mut self,
+        at: Timestamp,
+        appends: &[Append],
+    ) -> Vec<std::result::Result<Arc<Record>, Conflict>> {
+        use std::hash::BuildHasher;
+        let chance = std::hash::RandomState::new();
+        let mut places: Vec<usize> = (0..appends.len()).collect();
+        places.sort_by_key(|place| chance.hash_one(place));
+        let mut replies: Vec<_> =
+            places.into_iter().map(|place| (place, self.append(at, &appends[place]))).collect();
+        replies.sort_by_key(|(place, _)| *place);
+        replies.into_iter().map(|(_, reply)| reply).collect()
     }
 
     fn append(&mut self, at: Timestamp, append: &Append) -> std::result::Result<Arc<Record>, Conflict> {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use crate::engine::model::{ExecutionId, Recorded, TenantId, Version};
 use crate::storage::Direction;
 
+use crate::engine::planted::{self, Bug};
+
 use super::super::view::Record;
 use super::disk::Reading;
 use super::error::Result;
@@ -63,6 +65,9 @@ impl Machine {
         let skipped = usize::try_from(from.saturating_sub(record.tail_from)).unwrap_or(usize::MAX);
         let missing = limit - events.len();
         events.extend(record.tail.iter().skip(skipped).take(missing).cloned());
+        if planted::is(Bug::HistoryEndLost) && events.len() > 4 {
+            events.pop();
+        }
         Ok(Some(events))
     }
 

@@ -8,6 +8,7 @@ use crate::engine::definition::Spec;
 use crate::engine::model::{
     DefinitionStatus, Epoch, ExecutionId, PartitionId, SpecHash, TenantId, Timestamp, WorkflowId,
 };
+use crate::engine::planted::{self, Bug};
 use crate::storage::{self, Store};
 
 use super::super::view::{LiveRow, Workflow};
@@ -284,7 +285,8 @@ impl State {
             let (tenant, id) = keys::split_id(&suffix).ok_or_else(|| damaged("a live row"))?;
             let value = stored::decode_live(&row)?;
             let key = Key { tenant: tenants.intern(&tenant), id: ExecutionId::from_uuid(id) };
-            let facts = Facts { status: value.status, runnable: value.runnable, due: value.due };
+            let due = value.due.filter(|_| !planted::is(Bug::TimersForgotten));
+            let facts = Facts { status: value.status, runnable: value.runnable, due };
             live.set(key, facts, value.workflow);
             live.set_stored(key);
             Ok(())

@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::engine::planted::{self, Bug};
+
 use super::disk::Changes;
 use super::error::{Error, Result};
 use super::keys;
@@ -48,7 +50,8 @@ impl Staging {
         }
         self.complete = chunk.last;
         let mut changes = Changes::default();
-        for (suffix, value) in chunk.rows {
+        let half = if planted::is(Bug::SnapshotHalved) { 2 } else { 1 };
+        for (suffix, value) in chunk.rows.into_iter().step_by(half) {
             if suffix[..] == keys::meta() {
                 self.found = stored::decode_meta(&value)?.index;
             }

@@ -9,8 +9,11 @@
 
 use crate::definition::{Join, Spec, StepKind, StepSpec};
 use crate::model::{
-    Event, Execution, Fault, SkipReason, Status, Step, StepIndex, StepKey, StepStatus, Wait, codes, limits,
+    Event, Execution, Fault, Millis, SkipReason, Status, Step, StepIndex, StepKey, StepStatus, Wait, codes,
+    limits,
 };
+
+use crate::planted::{self, Bug};
 
 use super::draft::{Draft, fits};
 use super::{delay, failure, pure};
@@ -55,6 +58,7 @@ pub(crate) fn is_halfway(execution: &Execution, spec: &Spec) -> bool {
 fn at_work(execution: &Execution) -> bool {
     match execution.status {
         Status::Pending | Status::Running => true,
+        Status::Cancelled if planted::is(Bug::CancelledGoesOn) => true,
         Status::Paused
         | Status::Compensating
         | Status::Completed
@@ -67,7 +71,8 @@ fn at_work(execution: &Execution) -> bool {
 /// Moves one step if it is its turn.
 fn look_at(draft: &mut Draft<'_>, index: StepIndex) {
     let step = draft.step(index);
-    let due = step.due.is_some_and(|due| due <= draft.moment.at);
+    let early = Millis(if planted::is(Bug::TimerEarly) { 5 } else { 0 });
+    let due = step.due.is_some_and(|due| due <= draft.moment.at + early);
     match step.status {
         StepStatus::Pending => match turn(draft.spec, &draft.execution, index) {
             Turn::Wait => {}
@@ -205,7 +210,7 @@ fn end_wait(draft: &mut Draft<'_>, index: StepIndex) {
 }
 
 /// Lets the next attempt act on the world, once this fact is committed.
-fn start_attempt(draft: &mut Draft<'_>, index: StepIndex) {
+pub(super) fn start_attempt(draft: &mut Draft<'_>, index: StepIndex) {
     let step_deadline = draft.step_spec(index).timeout.map(|timeout| draft.moment.at + timeout);
     let deadline = [step_deadline, draft.execution.deadline].into_iter().flatten().min();
     let started = draft.params(index).map(|params| Event::AttemptStarted {

@@ -9,6 +9,8 @@ use crate::model::{
     StepIndex, StepKey, StepStatus, codes,
 };
 
+use crate::planted::{self, Bug};
+
 use super::advance::advance;
 use super::draft::Draft;
 use super::{failure, retry};
@@ -27,7 +29,8 @@ pub(super) fn finished(
         return Err(unknown);
     }
     let mut draft = Draft::new(execution, spec, moment);
-    let live = step.status == StepStatus::Running && step.attempt == attempt && step.epoch == moment.epoch;
+    let mine = (step.attempt == attempt && step.epoch == moment.epoch) || planted::is(Bug::StaleOutcomeTaken);
+    let live = step.status == StepStatus::Running && mine;
     if live {
         assert!(!execution.status.is_finished(), "a finished execution has nothing in flight");
         match outcome {
@@ -109,6 +112,9 @@ pub(super) fn lost(draft: &mut Draft<'_>, index: StepIndex) {
     let message = "the node died or lost its leadership between the attempt's start and its outcome";
     let next = match draft.step_spec(index).on_lost {
         OnLost::Retry => AfterFailure::Backoff { until: draft.moment.at },
+        OnLost::Uncertain if planted::is(Bug::LostIgnored) => {
+            AfterFailure::Backoff { until: draft.moment.at }
+        }
         OnLost::Uncertain => AfterFailure::Uncertain,
     };
     draft.push(Event::AttemptFailed {

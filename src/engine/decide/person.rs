@@ -3,6 +3,8 @@
 use crate::definition::Spec;
 use crate::model::{Action, Event, Execution, Moment, Rejection, RetryFrom, Status, StepStatus, limits};
 
+use crate::planted::{self, Bug};
+
 use super::advance::advance;
 use super::draft::Draft;
 use super::failure;
@@ -19,6 +21,10 @@ pub(super) fn cancel(
     let mut draft = Draft::new(execution, spec, moment);
     failure::cancel_in_flight(&mut draft);
     draft.push(Event::Cancelled { by, reason });
+    if planted::is(Bug::CancelledGoesOn) {
+        draft.wake_all();
+        advance(&mut draft);
+    }
     Ok(draft.into_events())
 }
 

@@ -3,9 +3,10 @@
 //! The same decision serves a timer that fires, an actor that starts on a new leader, and doubt. It asks
 //! the state what is due, so a wake-up that is lost, late or sent twice does no harm.
 
-use crate::model::{Event, StepStatus};
+use crate::model::{Event, Step, StepStatus};
+use crate::planted::{self, Bug};
 
-use super::advance::advance;
+use super::advance::{advance, start_attempt};
 use super::draft::Draft;
 use super::{failure, outcome};
 
@@ -30,6 +31,12 @@ pub(super) fn reconcile(mut draft: Draft<'_>) -> Vec<Event> {
         } else if step.due.is_some_and(|due| due <= now) {
             outcome::timed_out(&mut draft, key.index);
         }
+    }
+    if planted::is(Bug::CompletedRunsAgain) {
+        let older = draft.moment.epoch;
+        let done =
+            |step: &Step| step.status == StepStatus::Completed && step.attempt > 0 && step.epoch != older;
+        draft.keys_where(done).first().into_iter().for_each(|key| start_attempt(&mut draft, key.index));
     }
     draft.wake_all();
     advance(&mut draft);

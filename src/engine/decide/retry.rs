@@ -2,6 +2,7 @@
 
 use crate::definition::{Backoff, Matcher, RetryPolicy};
 use crate::model::{ExecutionId, Fault, Millis, StepKey, limits};
+use crate::planted::{self, Bug};
 
 /// Whether another attempt follows the one that failed with `fault` as the `failures`th.
 pub(super) fn allows(policy: &RetryPolicy, fault: &Fault, failures: u32) -> bool {
@@ -9,7 +10,7 @@ pub(super) fn allows(policy: &RetryPolicy, fault: &Fault, failures: u32) -> bool
         [] => fault.retryable,
         matchers => matchers.iter().any(|matcher| matches(matcher, &fault.code)),
     };
-    wanted && failures < policy.attempts
+    wanted && failures < policy.attempts + u32::from(planted::is(Bug::OneTryTooMany))
 }
 
 fn matches(matcher: &Matcher, code: &str) -> bool {
@@ -27,6 +28,9 @@ fn matches(matcher: &Matcher, code: &str) -> bool {
 /// jitter, which only ever lengthens the wait.
 pub(super) fn wait(policy: &RetryPolicy, failures: u32, draw: f64) -> Millis {
     assert!(failures >= 1, "a wait follows a failure");
+    if planted::is(Bug::BackoffIgnored) {
+        return Millis(0);
+    }
     let initial = policy.initial.0 as f64;
     let grown = match policy.backoff {
         Backoff::Fixed => initial,

@@ -17,6 +17,7 @@
 //! removed a few at a time after each commit, so the database shrinks with a delay.
 
 mod keys;
+mod pulse;
 mod queue;
 mod record;
 mod recovery;
@@ -28,9 +29,11 @@ use std::io;
 use std::ops::{Bound, Range};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use super::hard_state::{HardRecord, HardState, Loaded};
 use super::{Direction, Error, Result, Store, WriteBatch};
+use pulse::Pulse;
 use queue::Queue;
 use view::View;
 use writer::{Change, Group, Operation, Writer};
@@ -69,6 +72,9 @@ pub enum Driver {
     Task,
 }
 
+/// How long a commit takes, drawn before each one.
+pub type Pace = Arc<dyn Fn() -> Duration + Send + Sync>;
+
 /// How to open a log.
 #[derive(Clone)]
 pub struct LogOptions {
@@ -80,6 +86,9 @@ pub struct LogOptions {
     pub node: u64,
     /// What runs the writer.
     pub driver: Driver,
+    /// How long the simulated disk takes for a commit; what waits meanwhile is not durable. Only
+    /// [`Driver::Task`] waits: a real disk takes its own time.
+    pub pace: Option<Pace>,
     /// Called with the reason when a write or sync has failed. It is expected not to return; if it does, every
     /// operation from then on fails.
     pub on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
@@ -92,7 +101,7 @@ impl LogOptions {
             tracing::error!(why, "storage failed, the process ends");
             std::process::abort();
         });
-        Self { store, hard_state, node, driver: Driver::Thread, on_fatal }
+        Self { store, hard_state, node, driver: Driver::Thread, pace: None, on_fatal }
     }
 }
 
@@ -127,6 +136,7 @@ struct Shared {
     view: Arc<View>,
     store: Arc<dyn Store>,
     writer: Mutex<Writer>,
+    pulse: Pulse,
     /// Nothing may be written, because something is missing.
     lost: bool,
 }
@@ -138,7 +148,7 @@ impl Log {
     ///
     /// Errors: `OtherNode` if another node wrote it, `Newer`, `Io`. Damage is no error but `storage_lost`.
     pub fn open(options: LogOptions) -> Result<(Self, Recovered)> {
-        let LogOptions { store, hard_state, node, driver, on_fatal } = options;
+        let LogOptions { store, hard_state, node, driver, pace, on_fatal } = options;
         let (mut hard, mut losses) = load(hard_state.as_ref(), store.as_ref(), node)?;
         let found = read_groups(store.as_ref(), &hard)?;
         losses.extend(found.values().flat_map(|it| it.losses.iter().cloned()));
@@ -167,9 +177,15 @@ impl Log {
                 writer.leftovers.push_back((*group, from, to));
             }
         }
-        let shared =
-            Arc::new(Shared { queue: Queue::default(), view, store, writer: Mutex::new(writer), lost });
-        let thread = start(driver, &shared)?;
+        let shared = Arc::new(Shared {
+            queue: Queue::default(),
+            view,
+            store,
+            writer: Mutex::new(writer),
+            pulse: Pulse::default(),
+            lost,
+        });
+        let thread = start(driver, pace, &shared)?;
         let groups = found.into_iter().map(|(group, it)| (group, it.bounds)).collect();
         let recovered = Recovered { boot, storage_lost: lost, losses, groups, cut_torn_tail };
         Ok((Self { handle: Arc::new(Handle { shared, thread: Mutex::new(thread) }) }, recovered))
@@ -263,6 +279,12 @@ impl Log {
         Ok(entries)
     }
 
+    /// How long a commit takes just now: what the last ones took, or what the one at hand has taken if that is more.
+    #[must_use]
+    pub fn delay(&self) -> Duration {
+        self.handle.shared.pulse.delay()
+    }
+
     /// Writes what waits, syncs, and stops. What comes later is refused.
     pub fn shutdown(&self) {
         let shared = &self.handle.shared;
@@ -296,7 +318,9 @@ impl std::fmt::Debug for Log {
 
 impl Shared {
     fn commit(&self, operations: Vec<Operation>) {
+        self.pulse.begin();
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).commit(operations);
+        self.pulse.end();
     }
 
     /// Returns whether more is left to remove, and time to do so: what a stop leaves is removed by the next start.
@@ -329,17 +353,25 @@ impl Shared {
         }
     }
 
-    async fn run_async(self: Arc<Self>) {
+    async fn run_async(self: Arc<Self>, pace: Option<Pace>) {
         while let Some(operations) = self.queue.wait_async().await {
-            self.commit(operations);
+            self.commit_at(pace.as_ref(), operations).await;
             while self.sweep() {
                 tokio::task::yield_now().await;
                 let operations = self.queue.take();
                 if !operations.is_empty() {
-                    self.commit(operations);
+                    self.commit_at(pace.as_ref(), operations).await;
                 }
             }
         }
+    }
+
+    async fn commit_at(&self, pace: Option<&Pace>, operations: Vec<Operation>) {
+        if let Some(pace) = pace {
+            self.pulse.begin();
+            tokio::time::sleep(pace()).await;
+        }
+        self.commit(operations);
     }
 }
 
@@ -362,7 +394,7 @@ impl Drop for Handle {
     }
 }
 
-fn start(driver: Driver, shared: &Arc<Shared>) -> Result<Option<JoinHandle<()>>> {
+fn start(driver: Driver, pace: Option<Pace>, shared: &Arc<Shared>) -> Result<Option<JoinHandle<()>>> {
     let shared = shared.clone();
     match driver {
         Driver::Thread => thread::Builder::new()
@@ -371,7 +403,7 @@ fn start(driver: Driver, shared: &Arc<Shared>) -> Result<Option<JoinHandle<()>>>
             .map(Some)
             .map_err(Error::io("start the writer of the log")),
         Driver::Task => {
-            tokio::spawn(shared.run_async());
+            tokio::spawn(shared.run_async(pace));
             Ok(None)
         }
     }

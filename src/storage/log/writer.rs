@@ -14,6 +14,7 @@ use super::keys::{self, Purged};
 use super::record::{self, CHAIN_START, LogEntry};
 use super::view::View;
 use super::{COMMITS_PER_SAVE, Done, PURGES_PER_COMMIT, TRUNCATES_PER_WRITE};
+use crate::engine::planted::{self, Bug};
 use crate::storage::hard_state::{HardRecord, HardState};
 use crate::storage::{Direction, Result, Store, WriteBatch, codec};
 
@@ -159,7 +160,7 @@ impl Writer {
             }
             Change::Vote(vote) => {
                 self.hard.groups.entry(group).or_default().vote = Some(vote);
-                self.hard_dirty = true;
+                self.hard_dirty = !planted::is(Bug::VoteLost);
                 Ok(())
             }
             Change::Meta(key, bytes) => {
@@ -190,6 +191,7 @@ impl Writer {
             self.hard_dirty = false;
         }
         if !self.batch.is_empty() {
+            metrics::counter!("everstep_log_bytes_total").increment(self.batch.bytes() as u64);
             self.store.write(std::mem::take(&mut self.batch))?;
             self.dirty = true;
             self.view.written();
@@ -203,7 +205,9 @@ impl Writer {
         if !self.dirty {
             return Ok(());
         }
-        self.store.sync()?;
+        if !planted::is(Bug::LogNotSynced) {
+            self.store.sync()?;
+        }
         self.dirty = false;
         self.commits += 1;
         for (group, it) in &self.groups {
