@@ -247,7 +247,7 @@ async fn a_node_that_joined_and_lost_its_disk_is_refused_under_its_old_id() {
     let mut variables = common(&cluster.peers[3]);
     variables.push(variable("CLUSTER__NODE", 4));
     variables.push(variable("CLUSTER__JOIN", &cluster.peers[0]));
-    let started = tokio::time::timeout(PATIENCE, Server::with(home(), variables)).await;
+    let started = tokio::time::timeout(PATIENCE, Server::with(home(), variables, None)).await;
     let error = started.expect("it does not try for ever").err().expect("it is refused");
     assert!(error.to_string().contains("join under a new id"), "{error}");
 }
