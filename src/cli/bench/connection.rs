@@ -112,7 +112,7 @@ impl<'a> Answer<'a> {
     fn outcome(&self) -> Outcome {
         match self.status {
             200 if position(self.body, br#""status":"completed""#).is_some() => Outcome::Completed,
-            200 | 202 => Outcome::NotCompleted,
+            200..=299 => Outcome::NotCompleted,
             status => Outcome::Refused(status),
         }
     }

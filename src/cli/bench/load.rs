@@ -22,6 +22,8 @@ pub(super) struct Target {
     /// Nodes of one cluster. Each client begins with another one.
     pub(super) addresses: Vec<SocketAddr>,
     pub(super) request: Request,
+    /// An answer means that the execution has ended.
+    pub(super) waits: bool,
 }
 
 /// How much load.
@@ -143,6 +145,7 @@ impl Shared {
         let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         let error = match outcome {
             Ok(Outcome::Completed) => None,
+            Ok(Outcome::NotCompleted) if !self.target.waits => None,
             Ok(Outcome::NotCompleted) => Some("not_completed".to_owned()),
             Ok(Outcome::Refused(status)) => Some(format!("http_{status}")),
             Err(error) => Some(format!("{:?}", error.kind()).to_lowercase()),
