@@ -7,6 +7,10 @@
 //! afterwards compares three accounts of the same work: what was acknowledged, what the histories say,
 //! and what really happened. The randomness comes from one seed, which is printed.
 //!
+//! With several nodes there is more to break: a proxy stands between each pair of them (`net`), nodes come and go
+//! (`cluster`), faults follow one another (`fault`), and clients that may ask any node keep account of what each of
+//! them said (`client`). What all of it comes to is reckoned in the end (`verdict`).
+//!
 //! # What a run must prove
 //!
 //! - W1, W19: every acknowledged submission exists once, under the acknowledged id, and finishes.
@@ -14,6 +18,9 @@
 //! - W4: per attempt one start at most, one outcome at most, and no outcome without a start.
 //! - W6: whatever happened outside was started in the history before.
 //! - W7: a completed step is never run again.
+//! - W8: no wait ends before its time.
+//! - W11: an acknowledged cancel is followed by no start.
+//! - W14: no read tells less than one that ended before it began.
 //!
 //! A run that did too little work, or whose kills never hit an attempt in flight, proves nothing and fails.
 //!

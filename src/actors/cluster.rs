@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::consensus::peer::Peers;
-use crate::consensus::{GroupView, Membership, NodeChange, NodeConflict, NodeRecord, Step};
+use crate::consensus::{GroupView, Membership, NodeChange, NodeConflict, NodeRecord, Step, Unanswered};
 use crate::engine::model::{PartitionId, Timestamp};
 
 use super::fitness::Unfit;
@@ -30,9 +30,15 @@ const CLOCK_ANSWER_MAX: Duration = Duration::from_millis(200);
 /// Asks the cluster that a node at an address belongs to for a place in it. `peers` introduces this node, with the id it
 /// wants or 0 for any.
 ///
+/// Its place, or why the cluster will never take it.
+///
 /// # Errors
-/// `NodeRefused` if the cluster does not take it, `Unavailable` if nobody there can decide it now.
-pub async fn join(peers: &Peers, address: &str, roster: &Roster) -> Result<NodeRecord, Error> {
+/// `Unavailable` if nobody there can decide it now.
+pub async fn join(
+    peers: &Peers,
+    address: &str,
+    roster: &Roster,
+) -> Result<Result<NodeRecord, String>, Error> {
     let me = peers.me();
     let ask = Ask::Join(NodeChange::Register {
         id: me.node,
@@ -40,11 +46,15 @@ pub async fn join(peers: &Peers, address: &str, roster: &Roster) -> Result<NodeR
         peer: roster.peer.clone(),
         public: roster.public.clone(),
     });
-    let answer = peers.ask_at(address, ask.encode(), JOIN_DEADLINE).await;
     let unavailable = |reason: String| Error::Unavailable { reason };
-    let answer = answer.map_err(|why| unavailable(why.to_string()))?;
+    let answer = match peers.ask_at(address, ask.encode(), JOIN_DEADLINE).await {
+        Ok(answer) => answer,
+        // Who is turned away at the door is another one than it says, or of another cluster.
+        Err(Unanswered::Refused(why)) => return Ok(Err(why)),
+        Err(why) => return Err(unavailable(why.to_string())),
+    };
     match Answer::decode(&answer).map_err(|error| unavailable(error.to_string()))? {
-        Answer::Node(node) => node.map_err(Error::NodeRefused),
+        Answer::Node(node) => Ok(node.map_err(|conflict| conflict.to_string())),
         Answer::Failed(failure) => Err(failure.into()),
         other => Err(misplaced(&other)),
     }

@@ -95,6 +95,11 @@ impl Applied {
         Meta { applied: positions.last(), membership: positions.membership().clone() }
     }
 
+    /// Who votes.
+    pub(super) fn voters(&self) -> Vec<u64> {
+        self.positions().membership().voter_ids().collect()
+    }
+
     /// Whether a node is the only one that votes.
     pub(super) fn is_sole_voter(&self, node: u64) -> bool {
         self.positions().membership().voter_ids().eq([node])

@@ -6,7 +6,8 @@
 //! epoch that every append carries.
 //!
 //! A leader that hears nothing from a quorum for one lease says that it does not lead, until it does again or
-//! has been replaced.
+//! has been replaced. If that lasts it asks another voter to lead: it may be the only one that hears nothing, and as
+//! long as the others hear its heartbeats none of them would stand for election.
 //!
 //! Caveat: to lead is a belief. A leader that was cut off goes on believing for a lease; nothing it appends is
 //! committed, but what it reads may be old. `Handle::linearize` asks a quorum.
@@ -28,6 +29,10 @@ use super::fatal::Fatal;
 use super::state_machine::Raft;
 use super::types::{Answer, LeaderId, Proposal, Types};
 use super::{Command, Leadership, Reply};
+
+/// Leases after which a leader that hears nothing gives up: several elections, in which it would have been replaced
+/// if it were not heard.
+const LEASES_DEAF_MAX: u32 = 4;
 
 /// Announces this node's leaderships of one partition and tells of everyone's.
 pub(super) struct Herald {
@@ -66,6 +71,31 @@ impl Lease {
     }
 }
 
+/// How long a leader has heard nothing.
+#[derive(Debug, Default)]
+struct Deafness {
+    since: Option<tokio::time::Instant>,
+    /// How often somebody was asked to lead instead.
+    asked: usize,
+}
+
+impl Deafness {
+    /// Whether it has lasted for `limit` once more.
+    fn lasts(&mut self, hears: bool, limit: Duration) -> bool {
+        if hears {
+            *self = Self::default();
+            return false;
+        }
+        let now = tokio::time::Instant::now();
+        let lasts = now.duration_since(*self.since.get_or_insert(now)) >= limit;
+        if lasts {
+            self.since = Some(now);
+            self.asked += 1;
+        }
+        lasts
+    }
+}
+
 /// What Raft believes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Belief {
@@ -98,16 +128,21 @@ impl Herald {
     /// Runs until Raft ends.
     async fn follow(&self) {
         let mut announced = None;
+        let mut deafness = Deafness::default();
         let mut metrics = self.raft.server_metrics();
         loop {
             let belief = Belief::of(&metrics.borrow_watched());
             match (belief, announced) {
                 (Belief::Leading(leader), Some((known, epoch))) if leader == known => {
-                    self.tell(if self.lease.holds() {
+                    let hears = self.lease.holds();
+                    self.tell(if hears {
                         Leadership::Leading { epoch }
                     } else {
                         Leadership::Following { leader: None }
                     });
+                    if deafness.lasts(hears, self.lease.length * LEASES_DEAF_MAX) {
+                        self.give_up(deafness.asked).await;
+                    }
                 }
                 (Belief::Leading(leader), _) => {
                     self.tell(Leadership::Following { leader: None });
@@ -116,6 +151,7 @@ impl Herald {
                 }
                 (Belief::Following(leader), _) => {
                     announced = None;
+                    deafness = Deafness::default();
                     self.tell(Leadership::Following { leader });
                 }
             }
@@ -131,6 +167,16 @@ impl Herald {
                 return;
             }
         }
+    }
+
+    /// Asks another voter to lead, each time another one.
+    async fn give_up(&self, asked: usize) {
+        let others = self.applied.voters().into_iter().filter(|voter| *voter != self.node);
+        let others: Vec<u64> = others.collect();
+        let Some(to) = others.get(asked % others.len().max(1)) else { return };
+        tracing::info!(partition = %self.partition, to, "a leader that hears nothing asks another node to lead");
+        // If Raft has ended, so has this in a moment.
+        let _asked = self.raft.trigger().transfer_leader(*to).await;
     }
 
     /// Appends the announcement and waits until it is applied. `None`: look again who leads.

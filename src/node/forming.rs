@@ -135,13 +135,11 @@ async fn join(peers: &Peers, address: &str, roster: &Roster) -> Result<u64, Erro
     let mut said = None;
     loop {
         match actors::join(peers, address, roster).await {
-            Ok(node) => {
+            Ok(Ok(node)) => {
                 tracing::info!(node = node.id, address, "joined");
                 return Ok(node.id);
             }
-            Err(actors::Error::NodeRefused(conflict)) => {
-                return Err(Error::NotTaken { address: address.to_owned(), why: conflict.to_string() });
-            }
+            Ok(Err(why)) => return Err(Error::NotTaken { address: address.to_owned(), why }),
             Err(error) => {
                 if said.is_none_or(|at: Instant| at.elapsed() >= SAY_AGAIN) {
                     said = Some(Instant::now());

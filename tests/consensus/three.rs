@@ -117,6 +117,25 @@ async fn a_node_that_missed_more_than_the_log_keeps_gets_a_snapshot() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_heard_and_hears_nothing_is_replaced() {
+    let cluster = Cluster::start(4_096).await;
+    cluster.append(&IDS, creation(1)).await;
+    let (deaf, _) = cluster.leader(&IDS).await;
+    for other in others(deaf) {
+        cluster.network.cut(other, deaf);
+    }
+    cluster.append(&others(deaf), creation(2)).await;
+    let (new, _) = cluster.leader(&others(deaf)).await;
+    assert_ne!(new, deaf);
+    cluster.network.heal();
+    cluster.append(&IDS, creation(3)).await;
+    for id in IDS {
+        cluster.caught_up(id, 3).await;
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_when_leaders_crash_one_after_another() {
     let mut cluster = Cluster::start(4_096).await;
     for round in 0..4_u64 {

@@ -239,6 +239,20 @@ async fn a_node_that_votes_is_not_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_joined_and_lost_its_disk_is_refused_under_its_old_id() {
+    let mut cluster = Cluster::of_three().await;
+    cluster.join().await.unwrap();
+    let mut gone = cluster.nodes.remove(3);
+    gone.stop().await;
+    let mut variables = common(&cluster.peers[3]);
+    variables.push(variable("CLUSTER__NODE", 4));
+    variables.push(variable("CLUSTER__JOIN", &cluster.peers[0]));
+    let started = tokio::time::timeout(PATIENCE, Server::with(home(), variables, None)).await;
+    let error = started.expect("it does not try for ever").err().expect("it is refused");
+    assert!(error.to_string().contains("join under a new id"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_lost_its_disk_is_refused() {
     let mut cluster = Cluster::of_three().await;
     let workflow = cluster.nodes[0].workflow(two_noops()).await;

@@ -199,8 +199,10 @@ impl Cluster {
     }
 }
 
-/// Every log of every node that ever was, below `dir`.
+/// Every log of every node that ever was, below `dir`, but of those whose files were damaged: the database panics on some
+/// damage, which the node catches, and says that it cannot start.
 pub(crate) fn logs(dir: &Path) -> Result<Vec<PathBuf>> {
     let nodes = std::fs::read_dir(dir)?.collect::<std::io::Result<Vec<_>>>()?;
-    Ok(nodes.iter().map(|node| node.path().join("node.log")).filter(|log| log.exists()).collect())
+    let whole = nodes.iter().map(std::fs::DirEntry::path).filter(|node| !node.join(node::DAMAGED).exists());
+    Ok(whole.map(|node| node.join("node.log")).filter(|log| log.exists()).collect())
 }

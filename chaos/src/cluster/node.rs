@@ -26,6 +26,9 @@ const READY_MAX: Duration = Duration::from_secs(60);
 /// A node that has been asked to stop hands over, finishes its answers and closes its files.
 const STOP_MAX: Duration = Duration::from_secs(30);
 
+/// The mark of a node whose files were damaged on purpose.
+pub(super) const DAMAGED: &str = "damaged";
+
 /// One node.
 #[derive(Debug)]
 pub(crate) struct Node {
@@ -109,6 +112,11 @@ impl Node {
 
     pub(crate) fn log(&self) -> PathBuf {
         self.dir.join("node.log")
+    }
+
+    /// Its files are no more what it wrote: what it says about that is no fault of its own.
+    pub(crate) fn mark_damaged(&self) -> Result<()> {
+        Ok(std::fs::write(self.dir.join(DAMAGED), "")?)
     }
 
     pub(crate) fn start(&mut self) -> Result<()> {

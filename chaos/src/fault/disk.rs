@@ -62,6 +62,7 @@ impl Stage {
         let id = self.any();
         let node = self.cluster.node(id)?;
         node.kill().await?;
+        node.mark_damaged()?;
         let data = node.data();
         let flipped = flip_some(&data, &mut self.random)?;
         let mut account = Account { nodes: vec![id], remarks: vec![flipped], ..Account::default() };

@@ -221,9 +221,9 @@ fn peers(seat: &Seat) -> Peers {
 async fn join(seat: &Seat, peers: &Peers) -> Result<(), String> {
     loop {
         match actors::join(peers, &seat.join, &seat.roster).await {
-            Ok(record) if record.id == seat.node => break,
-            Ok(record) => return Err(format!("it was taken as node {}", record.id)),
-            Err(actors::Error::NodeRefused(why)) => return Err(format!("it was not taken: {why}")),
+            Ok(Ok(record)) if record.id == seat.node => break,
+            Ok(Ok(record)) => return Err(format!("it was taken as node {}", record.id)),
+            Ok(Err(why)) => return Err(format!("it was not taken: {why}")),
             Err(_) => tokio::time::sleep(JOIN_AGAIN).await,
         }
     }
