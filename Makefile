@@ -1,7 +1,8 @@
 # What people and CI run. `make test` is the whole check; everything else is a part of it or a tool.
 #
 # Variables: SEEDS or SEED for the simulation, BUGS for the planted ones, BENCH for arguments of `everstep bench`,
-# CHAOS for arguments of the chaos runner's `kill`, FUZZ_SECONDS for each fuzz target.
+# CHAOS for arguments of the chaos runner's `kill`, SCENARIO and SECONDS for its `run`, BINARY for what it breaks,
+# FUZZ_SECONDS for each fuzz target.
 
 CARGO ?= cargo
 SEED ?= 1
@@ -10,10 +11,13 @@ FIRST ?= $(shell date +%s)
 SIM_SECONDS ?= 60
 BUGS ?=
 CHAOS ?= --kills 12 --executions 60
+SCENARIO ?=
+SECONDS ?=
 BENCH ?=
 FUZZ_SECONDS ?= 60
 
 TARGET_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+BINARY ?= $(TARGET_DIR)/debug/everstep
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
 .PHONY: help test check fmt clippy unit doctest docs sim mutants chaos bench fuzz deny cluster clean
@@ -58,9 +62,16 @@ endif
 mutants: ## Plant bugs and see who finds them: all, or BUGS='LogNotSynced …'
 	.ci/mutants $(BUGS)
 
-chaos: ## A short run of faults against real processes
-	$(CARGO) build --locked -p everstep --bin everstep
-	$(CARGO) run --locked -p everstep-chaos -- kill --binary '$(TARGET_DIR)/debug/everstep' $(CHAOS)
+# With SCENARIO=chaos/scenarios/everything.toml that one alone, for SECONDS if given. SEED=… repeats a run.
+chaos: ## Faults against real processes: a short run, or SCENARIO=FILE for SECONDS=N
+	$(CARGO) build --locked -p everstep --bin everstep -p everstep-chaos
+ifeq ($(SCENARIO),)
+	'$(TARGET_DIR)/debug/everstep-chaos' kill --binary '$(BINARY)' $(CHAOS)
+	'$(TARGET_DIR)/debug/everstep-chaos' run chaos/scenarios/short.toml --binary '$(BINARY)'
+else
+	'$(TARGET_DIR)/debug/everstep-chaos' run '$(SCENARIO)' --binary '$(BINARY)' \
+	  $(if $(SECONDS),--seconds $(SECONDS)) $(if $(filter command line environment,$(origin SEED)),--seed $(SEED))
+endif
 
 bench: ## Load against an embedded node, release build
 	$(CARGO) run --locked --release -- bench $(BENCH)

@@ -37,7 +37,8 @@ fn parse(text: &str) -> (Effects, Vec<String>) {
     (effects, strange)
 }
 
-fn attempt(line: &str) -> Option<Attempt> {
+/// Reads one line.
+pub(crate) fn attempt(line: &str) -> Option<Attempt> {
     let mut words = line.split(' ');
     let (execution, step, attempt) = (words.next()?, words.next()?, words.next()?);
     let attempt = attempt.parse().ok()?;

@@ -25,26 +25,64 @@ pub(crate) struct Told {
     pub(crate) lost: usize,
     /// Attempts that were started.
     pub(crate) started: usize,
+    /// It was ended by a person.
+    cancelled: bool,
+}
+
+/// How an execution has to have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Completed,
+    Cancelled,
+    /// Nobody knows whether it was cancelled.
+    Either,
 }
 
 /// Checks the history of an execution that must have completed `steps`; every violation found.
 pub(crate) fn check(id: &str, events: &[Value], steps: &[String]) -> (Told, Vec<String>) {
+    check_until(id, events, steps, Ending::Completed)
+}
+
+/// Checks the history of an execution that is over; every violation found.
+pub(crate) fn check_until(
+    id: &str,
+    events: &[Value],
+    steps: &[String],
+    ending: Ending,
+) -> (Told, Vec<String>) {
     let mut violations = Vec::new();
     let mut told = Told::default();
     check_order(events, &mut violations);
+    check_waits(events, &mut violations);
     for event in events {
         told.hear(event, &mut violations);
+    }
+    let cancelled = told.cancelled;
+    match ending {
+        Ending::Completed if cancelled => {
+            violations.push("W11: it is cancelled, and nobody asked for it".to_owned());
+        }
+        Ending::Cancelled if !cancelled => {
+            violations.push("W11: it was cancelled, and its history does not say so".to_owned());
+        }
+        Ending::Completed | Ending::Cancelled | Ending::Either => {}
+    }
+    let last = events.last().and_then(|event| event["type"].as_str()).unwrap_or("nothing");
+    if !cancelled && last != "completed" {
+        violations.push(format!("W19: the last event is {last}"));
     }
     for step in steps {
         let completed =
             told.attempts.iter().filter(|((of, _), ended)| of == step && **ended == Ended::Completed);
         match completed.count() {
             1 => {}
+            0 if cancelled => {}
             count => violations.push(format!("W7: step {step} is completed {count} times")),
         }
     }
     for ((step, attempt), ended) in &told.attempts {
-        if *ended == Ended::Open {
+        // What a cancel cuts off has no outcome that counts.
+        if *ended == Ended::Open && !cancelled {
             violations.push(format!("W4: {step}#{attempt} has no outcome though the execution is over"));
         }
     }
@@ -70,8 +108,21 @@ fn check_order(events: &[Value], violations: &mut Vec<String>) {
     if kind(events.first()) != "created" {
         violations.push(format!("W2: the first event is {}", kind(events.first())));
     }
-    if kind(events.last()) != "completed" {
-        violations.push(format!("W19: the last event is {}", kind(events.last())));
+}
+
+/// W8: no wait ends before its time.
+fn check_waits(events: &[Value], violations: &mut Vec<String>) {
+    let mut until: BTreeMap<&str, &str> = BTreeMap::new();
+    for event in events {
+        let (Some(step), Some(kind)) = (event["step_id"].as_str(), event["type"].as_str()) else { continue };
+        match kind {
+            "step_waiting" => drop(until.insert(step, event["until"].as_str().unwrap_or_default())),
+            "step_completed" if until.get(step).is_some_and(|until| event["at"].as_str() < Some(until)) => {
+                violations
+                    .push(format!("W8: {step} waits until {} and ends at {}", until[step], event["at"]));
+            }
+            _ => {}
+        }
     }
 }
 
@@ -87,12 +138,16 @@ impl Told {
                 self.lost += usize::from(lost);
                 self.end(step, number, if lost { Ended::Lost } else { Ended::Failed }, violations);
             }
+            Some("cancelled") => self.cancelled = true,
             _ => {}
         }
     }
 
     fn start(&mut self, step: String, number: u64, violations: &mut Vec<String>) {
         self.started += 1;
+        if self.cancelled {
+            violations.push(format!("W11: {step}#{number} starts though the execution is cancelled"));
+        }
         let before: Vec<_> = self.attempts.iter().filter(|((of, _), _)| *of == step).collect();
         if before.iter().any(|(_, ended)| **ended == Ended::Completed) {
             violations.push(format!("W7: {step}#{number} starts though {step} is completed"));
@@ -198,6 +253,32 @@ mod tests {
             let found = violations(&events);
             assert!(found.iter().any(|text| text.contains(law)), "{events:?} breaks {law}, found {found:?}");
         }
+    }
+
+    #[test]
+    fn a_cancel_is_followed_by_no_start() {
+        let cancelled = || json!({"type": "cancelled"});
+        let of = |events: &[Value], ending| check_until("e", &numbered(events), &["a".to_owned()], ending).1;
+        let good = [json!({"type": "created"}), started(1), cancelled()];
+        assert_eq!(of(&good, Ending::Cancelled), Vec::<String>::new());
+        assert_eq!(of(&good, Ending::Either), Vec::<String>::new());
+        assert_eq!(of(&good, Ending::Completed).len(), 1);
+        let late = [json!({"type": "created"}), cancelled(), started(1)];
+        assert_eq!(of(&late, Ending::Cancelled).len(), 1);
+        let lost = [json!({"type": "created"}), started(1), completed(1), json!({"type": "completed"})];
+        assert_eq!(of(&lost, Ending::Cancelled).len(), 1);
+    }
+
+    #[test]
+    fn a_wait_that_ends_early_is_found() {
+        let wait = |until| json!({"type": "step_waiting", "step_id": "w", "until": until});
+        let woken = || json!({"type": "step_completed", "step_id": "w"});
+        let of = |until| {
+            let events = [json!({"type": "created"}), wait(until), woken(), json!({"type": "completed"})];
+            check("e", &numbered(&events), &[]).1.len()
+        };
+        assert_eq!(of("2026-01-01T00:00:02Z"), 0);
+        assert_eq!(of("2026-01-01T00:00:03Z"), 1);
     }
 
     #[test]

@@ -13,9 +13,9 @@ use crate::api::Api;
 use crate::effects;
 use crate::history::{self, Told};
 use crate::process::{Launch, POLL, Process};
-use crate::report;
-use crate::seed::Random;
+use crate::seed::{self, Random};
 use crate::work::{Work, definition};
+use crate::{report, site};
 
 /// Arguments of `kill`.
 #[derive(Debug, Args)]
@@ -75,8 +75,8 @@ struct Run<'a> {
 
 /// Runs the scenario; whether every promise was kept.
 pub(crate) async fn run(args: KillArgs) -> Result<bool> {
-    let seed = args.seed.unwrap_or_else(fresh_seed);
-    let (dir, temporary) = directory(args.dir.as_deref())?;
+    let seed = args.seed.unwrap_or_else(seed::fresh);
+    let (dir, temporary) = site::directory(args.dir.as_deref())?;
     report::say(&format!(
         "kill: seed {seed}, {} kills, {} executions, in {}",
         args.kills,
@@ -101,24 +101,6 @@ pub(crate) async fn run(args: KillArgs) -> Result<bool> {
         std::fs::remove_dir_all(&dir).with_context(|| format!("remove {}", dir.display()))?;
     }
     found.map(|_| kept)
-}
-
-/// The directory of the run, and whether it is ours to remove.
-fn directory(chosen: Option<&Path>) -> Result<(PathBuf, bool)> {
-    let Some(dir) = chosen else {
-        return Ok((tempfile::Builder::new().prefix("everstep-chaos-").tempdir()?.keep(), true));
-    };
-    std::fs::create_dir_all(dir)?;
-    let dir = dir.canonicalize()?;
-    if std::fs::read_dir(&dir)?.next().is_some() {
-        bail!("{} is not empty", dir.display());
-    }
-    Ok((dir, false))
-}
-
-fn fresh_seed() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Random::new(since.as_nanos() as u64 ^ u64::from(std::process::id())).next() >> 32
 }
 
 async fn break_and_check(args: &KillArgs, seed: u64, dir: &Path) -> Result<Found> {

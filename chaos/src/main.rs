@@ -23,13 +23,28 @@
 //! need several runs to come back. A failed run therefore keeps everything: data, logs, effects, accounts.
 
 mod api;
+mod client;
+mod clock;
+mod cluster;
+mod door;
 mod effects;
+mod fault;
 mod history;
 mod kill;
+mod measure;
+mod net;
+mod ports;
 mod power;
+mod probe;
 mod process;
+mod recorder;
 mod report;
+mod run;
+mod scenario;
 mod seed;
+mod site;
+mod summary;
+mod verdict;
 mod work;
 
 use std::process::ExitCode;
@@ -49,12 +64,23 @@ struct Cli {
 enum Scenario {
     /// Kill one node with SIGKILL at random instants while it works
     Kill(kill::KillArgs),
+    /// Break several nodes in many ways while clients work with them
+    Run(run::RunArgs),
+    /// Measure how long executions stand still when their leader is killed
+    Failover(measure::FailoverArgs),
+    /// Measure what a rolling restart under load costs
+    Handover(measure::HandoverArgs),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Scenario::Kill(args) = Cli::parse().scenario;
-    match kill::run(args).await {
+    let done = match Cli::parse().scenario {
+        Scenario::Kill(args) => kill::run(args).await,
+        Scenario::Run(args) => run::run(args).await,
+        Scenario::Failover(args) => measure::failover(args).await,
+        Scenario::Handover(args) => measure::handover(args).await,
+    };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

@@ -42,9 +42,11 @@ impl Power {
         [("LD_PRELOAD", &self.library), ("POWERLOSS_DIR", &self.real), ("POWERLOSS_COPY", &self.copy)]
     }
 
-    /// After the kill: the disk is what was synced.
-    pub(crate) fn cut(&self) -> Result<()> {
+    /// After the kill: the disk is what was synced. How many bytes of it were not.
+    pub(crate) fn cut(&self) -> Result<u64> {
+        let mut lost = 0;
         if self.real.exists() {
+            lost = differing(&self.real, &self.copy)?;
             std::fs::remove_dir_all(&self.real)?;
         }
         if self.copy.exists() {
@@ -55,8 +57,25 @@ impl Power {
         if inodes.exists() {
             std::fs::remove_dir_all(inodes)?;
         }
-        Ok(())
+        Ok(lost)
     }
+}
+
+/// How many bytes of the files of a directory are not, or differently, in its copy.
+fn differing(real: &Path, copy: &Path) -> Result<u64> {
+    let mut count = 0;
+    for entry in std::fs::read_dir(real)? {
+        let entry = entry?.path();
+        let other = copy.join(entry.file_name().unwrap_or_default());
+        if entry.is_dir() {
+            count += differing(&entry, &other)?;
+            continue;
+        }
+        let (bytes, kept) = (std::fs::read(&entry)?, std::fs::read(&other).unwrap_or_default());
+        let same = bytes.iter().zip(&kept).filter(|(a, b)| a == b).count();
+        count += (bytes.len() - same) as u64;
+    }
+    Ok(count)
 }
 
 fn copy_tree(from: &Path, to: &Path) -> Result<()> {

@@ -81,7 +81,7 @@ impl Launch {
 
     /// What the kill of the node did to its disk.
     pub(crate) fn after_kill(&self) -> Result<()> {
-        self.power.as_ref().map_or(Ok(()), Power::cut)
+        self.power.as_ref().map_or(Ok(0), Power::cut).map(|_lost| ())
     }
 
     /// Asks the binary itself whether the data directory is whole; what it says if not.

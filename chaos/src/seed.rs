@@ -30,11 +30,28 @@ impl Random {
         self.below(times) == 0
     }
 
+    /// One of them, which are not none.
+    pub(crate) fn choice<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+        let place = usize::try_from(self.below(all.len() as u64)).expect("a place in memory");
+        &all[place]
+    }
+
+    /// Between two times, even over the microseconds.
+    pub(crate) fn between(&mut self, from: Duration, to: Duration) -> Duration {
+        from + self.duration(to.saturating_sub(from))
+    }
+
     /// Up to `limit`, even over the microseconds.
     pub(crate) fn duration(&mut self, limit: Duration) -> Duration {
         let micros = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);
         Duration::from_micros(self.below(micros.max(1)))
     }
+}
+
+/// A seed that no other run has.
+pub(crate) fn fresh() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Random::new(since.as_nanos() as u64 ^ u64::from(std::process::id())).next() >> 32
 }
 
 #[cfg(test)]

@@ -50,6 +50,10 @@ pub struct ClusterNode {
     pub leads: u64,
     /// How many partitions it has a vote in.
     pub votes: u64,
+    /// Why it should not lead: `disk_full`, `disk_slow`, `clock_off`.
+    pub unfit: Vec<String>,
+    /// How far its clock is ahead of the asked node's, if that is known.
+    pub clock_ahead_ms: Option<i64>,
     /// What this version of the client does not know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,

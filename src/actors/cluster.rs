@@ -1,12 +1,17 @@
 //! The door to the actors: the nodes of the cluster, and who holds what.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
 use crate::consensus::peer::Peers;
 use crate::consensus::{GroupView, Membership, NodeChange, NodeConflict, NodeRecord, Step};
-use crate::engine::model::PartitionId;
+use crate::engine::model::{PartitionId, Timestamp};
 
+use super::fitness::Unfit;
 use super::handle::Handle;
 use super::passing::{Answer, Ask};
 use super::request::Error;
@@ -18,6 +23,9 @@ const JOIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long another node may take to say how it stands. One that takes longer counts as out of reach.
 const LOOK_DEADLINE: Duration = Duration::from_millis(700);
+
+/// An answer that took longer tells nothing of a clock.
+const CLOCK_ANSWER_MAX: Duration = Duration::from_millis(200);
 
 /// Asks the cluster that a node at an address belongs to for a place in it. `peers` introduces this node, with the id it
 /// wants or 0 for any.
@@ -66,6 +74,21 @@ pub struct NodeView {
     pub leads: usize,
     /// How many partitions it has a vote in.
     pub votes: usize,
+    /// Why it should not lead; nothing if it may, or does not answer.
+    pub unfit: BTreeSet<Unfit>,
+    /// How far its clock is ahead of the asked node's, give or take the time an answer takes.
+    pub clock_ahead_ms: Option<i64>,
+}
+
+/// How a node stands, as it says itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Standing {
+    /// All partitions, the catalogue first.
+    pub(crate) groups: Vec<GroupView>,
+    /// Why it should not lead.
+    pub(crate) unfit: BTreeSet<Unfit>,
+    /// What its clock says.
+    pub(crate) now: Timestamp,
 }
 
 impl Handle {
@@ -74,23 +97,30 @@ impl Handle {
         let machine = self.inner.consensus.machine(PartitionId::CATALOGUE);
         let records = machine.nodes().into_iter().filter(|node| node.membership != Membership::Removed);
         let asked = records.map(|record| async move {
-            let views = self.views_of(record.id).await;
-            (record, views)
+            let asked = Instant::now();
+            let standing = self.standing_of(record.id).await;
+            let halfway =
+                self.inner.world.clock.now().micros() as i64 - (asked.elapsed() / 2).as_micros() as i64;
+            let ahead = |it: &Standing| (it.now.micros() as i64 - halfway) / 1_000;
+            let clock = standing.as_ref().filter(|_| asked.elapsed() < CLOCK_ANSWER_MAX).map(ahead);
+            (record, standing, clock)
         });
         let answers = futures_util::future::join_all(asked).await;
         let mut partitions = self.group_views();
         for partition in &mut partitions {
-            let told = answers.iter().flat_map(|(_, views)| views.iter().flatten());
+            let told = answers.iter().flat_map(|(_, standing, _)| standing.iter().flat_map(|it| &it.groups));
             let told = told.filter(|view| view.partition == partition.partition);
             // Who leads under the newest fence knows best.
             if let Some(best) = told.filter(|view| view.epoch > 0).max_by_key(|view| view.epoch) {
                 *partition = best.clone();
             }
         }
-        let nodes = answers.into_iter().map(|(record, views)| NodeView {
-            reachable: views.is_some(),
+        let nodes = answers.into_iter().map(|(record, standing, clock_ahead_ms)| NodeView {
+            reachable: standing.is_some(),
             leads: partitions.iter().filter(|partition| partition.leader == Some(record.id)).count(),
             votes: partitions.iter().filter(|partition| partition.voters.contains(&record.id)).count(),
+            unfit: standing.map(|it| it.unfit).unwrap_or_default(),
+            clock_ahead_ms,
             record,
         });
         ClusterView {
@@ -178,13 +208,19 @@ impl Handle {
         all.map(|partition| self.inner.consensus.group_view(partition)).collect()
     }
 
-    /// All partitions as a node sees them; none if it does not answer.
-    pub(super) async fn views_of(&self, node: u64) -> Option<Vec<GroupView>> {
+    /// How this node stands.
+    pub(super) fn standing(&self) -> Standing {
+        let now = self.inner.world.clock.now();
+        Standing { groups: self.group_views(), unfit: self.unfit(), now }
+    }
+
+    /// How a node stands; none if it does not answer.
+    async fn standing_of(&self, node: u64) -> Option<Standing> {
         if node == self.inner.consensus.node() {
-            return Some(self.group_views());
+            return Some(self.standing());
         }
-        match self.inner.others.ask(node, &Ask::Views, LOOK_DEADLINE).await {
-            Ok(Answer::Views(views)) => Some(views),
+        match self.inner.others.ask(node, &Ask::Standing, LOOK_DEADLINE).await {
+            Ok(Answer::Standing(standing)) => Some(standing),
             Ok(_) | Err(_) => None,
         }
     }

@@ -16,6 +16,7 @@ use crate::world::World;
 use super::admission::Admission;
 use super::disk::{Disk, DiskRoom};
 use super::execution::Message;
+use super::fitness::Fitness;
 use super::partition::{self, Partition};
 use super::passing::{Answer, Ask};
 use super::read;
@@ -48,6 +49,7 @@ pub(super) struct Inner {
     pub(super) disk: Disk,
     pub(super) others: Others,
     pub(super) table: Table,
+    pub(super) fitness: Fitness,
     /// The node is stopping: it takes over no leadership any more.
     pub(super) leaving: AtomicBool,
 }

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::consensus::{
-    CatalogueChange, CatalogueConflict, Claim, GroupView, NodeChange, NodeConflict, NodeRecord, Record, Step,
-    Workflow,
+    CatalogueChange, CatalogueConflict, Claim, NodeChange, NodeConflict, NodeRecord, Record, Step, Workflow,
 };
 use crate::engine::model::{ExecutionId, Input, PartitionId, Payload, Rejection, SpecHash, WorkflowId};
 use crate::storage::{self, codec};
 
+use super::cluster::Standing;
 use super::partition::overloaded;
 use super::reading::{Found, Question};
 use super::request::{Caller, Error};
@@ -49,8 +49,8 @@ pub(crate) enum Ask {
         /// How.
         step: Step,
     },
-    /// How do you see the partitions?
-    Views,
+    /// How do you stand?
+    Standing,
     /// Take a node into the cluster, wherever that is decided.
     Join(NodeChange),
     /// Read the state of a partition.
@@ -102,8 +102,8 @@ pub(crate) enum Answer {
     Node(Result<NodeRecord, NodeConflict>),
     /// It is done.
     Reshaped,
-    /// All partitions, the catalogue first.
-    Views(Vec<GroupView>),
+    /// How the node stands.
+    Standing(Standing),
     /// What was read.
     Found(Found),
 }

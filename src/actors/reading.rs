@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,9 @@ use super::passing::{Answer, Ask};
 use super::read;
 use super::request::Error;
 use super::route::{Repeat, misplaced};
+
+/// Between two looks whether this node holds what it waits for.
+const LEARN_EVERY: Duration = Duration::from_millis(100);
 
 /// What is asked of a partition's state. Add variants at the end.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -105,8 +109,8 @@ impl Handle {
 
     /// Reads, linearizable.
     pub(super) async fn ask_state(&self, partition: &Partition, question: Question) -> Result<Found, Error> {
-        if self.holds(partition.id) {
-            return self.answer_here(partition, &question).await;
+        if let Some(answered) = self.answer_if_held(partition, &question).await {
+            return answered;
         }
         let here = || self.answered_here(partition.id, &question);
         let ask = || Ask::Read { partition: partition.id, question: question.clone() };
@@ -114,6 +118,21 @@ impl Handle {
             Answer::Found(found) => Ok(found),
             other => Err(misplaced(&other)),
         }
+    }
+
+    /// Answers from this node's replica; `None` if it has none, or learns while it waits that it has none any more.
+    async fn answer_if_held(
+        &self,
+        partition: &Partition,
+        question: &Question,
+    ) -> Option<Result<Found, Error>> {
+        let mut answering = std::pin::pin!(self.answer_here(partition, question));
+        while self.holds(partition.id) {
+            if let Ok(answered) = tokio::time::timeout(LEARN_EVERY, &mut answering).await {
+                return Some(answered);
+            }
+        }
+        None
     }
 
     pub(super) async fn answered_here(

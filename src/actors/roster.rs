@@ -1,7 +1,7 @@
 //! Keeps this node in the catalogue, and the catalogue's nodes in reach.
 //!
 //! At each start a node tells the catalogue its disk and its addresses, again and again until that is recorded.
-//! Every second it reads there who the others are: where to dial them, and which disk each one has, so that a
+//! Every second, and more often at a start, it reads there who the others are: where to dial them, and which disk each one has, so that a
 //! replaced one is turned away.
 
 use std::collections::BTreeMap;
@@ -16,6 +16,9 @@ use super::request::Error;
 
 /// Between two looks at the catalogue.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Between two looks while somebody is not known who leads: at a start, and after the fall of a node.
+const LOOK_SOON: Duration = Duration::from_millis(200);
 
 /// How this node wants to be known.
 #[derive(Debug, Clone)]
@@ -36,6 +39,12 @@ impl Default for Roster {
 
 /// Runs until the node stops.
 pub(super) async fn keep(handle: Handle, peers: Peers, roster: Roster) {
+    // Side by side: the catalogue may be led by a node that only the catalogue tells where to find.
+    tokio::join!(register(&handle, &peers, &roster), look_around(&handle, &peers));
+}
+
+/// Tells the catalogue of this node until that is recorded.
+async fn register(handle: &Handle, peers: &Peers, roster: &Roster) {
     let me = peers.me();
     let register = NodeChange::Register {
         id: me.node,
@@ -43,35 +52,44 @@ pub(super) async fn keep(handle: Handle, peers: Peers, roster: Roster) {
         peer: roster.peer.clone(),
         public: roster.public.clone(),
     };
-    let mut registered = false;
     loop {
-        if !registered {
-            match handle.change_nodes(register.clone()).await {
-                Ok(_) => registered = true,
-                Err(error @ (Error::NodeRefused(_) | Error::NodeNotFound { .. })) => {
-                    tracing::error!(%error, "the cluster does not take this node");
-                }
-                Err(error) => tracing::debug!(%error, "not registered yet"),
+        match handle.change_nodes(register.clone()).await {
+            Ok(_) => return,
+            Err(error @ (Error::NodeRefused(_) | Error::NodeNotFound { .. })) => {
+                tracing::error!(%error, "the cluster does not take this node");
             }
-        }
-        look(&handle, &peers);
-        // However few nodes there are: one that was drained, or is being let in again, holds less than all.
-        if handle.inner.consensus.machine(PartitionId::CATALOGUE).nodes().len() > 1 {
-            ask_around(&handle).await;
+            Err(error) => tracing::debug!(%error, "not registered yet"),
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
-/// Learns from their leaders who holds the partitions: this node may hold only some of them.
+/// Learns again and again who the others are and what they hold.
+async fn look_around(handle: &Handle, peers: &Peers) {
+    loop {
+        look(handle, peers);
+        if handle.inner.consensus.machine(PartitionId::CATALOGUE).nodes().len() > 1 {
+            ask_around(handle).await;
+        }
+        let all_led = handle.health().iter().all(|partition| partition.leader.is_some());
+        tokio::time::sleep(if all_led { LOOK_EVERY } else { LOOK_SOON }).await;
+    }
+}
+
+/// Learns from their leaders who holds the partitions, because this node may hold only some of them; and how this
+/// node stands among the others.
 async fn ask_around(handle: &Handle) {
     let view = handle.cluster().await;
     view.partitions.iter().for_each(|partition| handle.inner.table.learn(partition));
+    handle.judge_fitness(&view).await;
 }
 
 fn look(handle: &Handle, peers: &Peers) {
     let nodes = handle.inner.consensus.machine(PartitionId::CATALOGUE).nodes();
-    let there = nodes.iter().filter(|node| node.membership != Membership::Removed);
+    let (gone, there): (Vec<_>, Vec<_>) =
+        nodes.iter().partition(|node| node.membership == Membership::Removed);
+    peers.expel(gone.iter().map(|node| node.id).collect());
+    let there = there.iter();
     let addresses: BTreeMap<_, _> =
         there.filter(|node| !node.peer.is_empty()).map(|node| (node.id, node.peer.clone())).collect();
     peers.learn(addresses);

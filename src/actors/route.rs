@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::consensus::peer::{Desk, Peers};
@@ -30,6 +31,9 @@ const LEADER_MAX: Duration = Duration::from_secs(5);
 const DIRECTORY_POLL: Duration = Duration::from_millis(2);
 /// The wait before a leader that turned a request down is looked for again, unless leadership changes sooner.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// How long the answer of a node is waited for that does not lead any more.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// Between two looks who leads a partition that is held elsewhere.
 const TABLE_AGAIN: Duration = Duration::from_millis(100);
@@ -86,15 +90,7 @@ impl Handle {
                 Place::Here => here().await,
                 Place::There(node) => {
                     let left = ANSWER_MAX.saturating_sub(begun.elapsed());
-                    match self.inner.others.ask(node, &ask(), left).await {
-                        Ok(Answer::Failed(failure)) => Err(failure.into()),
-                        Ok(answer) => Ok(answer),
-                        Err(Unanswered::Lost(why)) => Err(unknown(&why)),
-                        Err(Unanswered::Unreachable(why) | Unanswered::Refused(why)) => {
-                            tracing::debug!(%partition, node, why, "the leader cannot be reached");
-                            Err(Error::Elsewhere { partition, leader: None })
-                        }
-                    }
+                    self.ask_leader(partition, node, &ask(), left).await
                 }
             };
             if let Err(Error::Elsewhere { leader, .. }) = &answer
@@ -115,6 +111,31 @@ impl Handle {
             if let Ok(Err(_)) = tokio::time::timeout(LOOK_AGAIN, leadership.changed()).await {
                 // Consensus has ended, whoever led last; nothing will change any more.
                 return answer;
+            }
+        }
+    }
+
+    /// Asks the node that leads a partition, as long as it does: one that is cut off never answers, and another one
+    /// leads long before the deadline.
+    async fn ask_leader(
+        &self,
+        partition: PartitionId,
+        node: u64,
+        ask: &Ask,
+        left: Duration,
+    ) -> Result<Answer, Error> {
+        let asked = self.inner.others.ask(node, ask, left);
+        let Some(answer) = unless_replaced(self.inner.consensus.leadership(partition), node, asked).await
+        else {
+            return Err(unknown(&format!("node {node} was asked, and another one leads now")));
+        };
+        match answer {
+            Ok(Answer::Failed(failure)) => Err(failure.into()),
+            Ok(answer) => Ok(answer),
+            Err(Unanswered::Lost(why)) => Err(unknown(&why)),
+            Err(Unanswered::Unreachable(why) | Unanswered::Refused(why)) => {
+                tracing::debug!(%partition, node, why, "the leader cannot be reached");
+                Err(Error::Elsewhere { partition, leader: None })
             }
         }
     }
@@ -188,6 +209,31 @@ impl Handle {
     }
 }
 
+/// Waits for an answer of the node that leads; none if another one has led for a moment by then. Whoever hands
+/// over in order answers within that moment.
+async fn unless_replaced<T>(
+    mut leadership: watch::Receiver<Leadership>,
+    node: u64,
+    asked: impl Future<Output = T>,
+) -> Option<T> {
+    let replaced = async {
+        let by_another = |known: &Leadership| match known {
+            Leadership::Leading { .. } => true,
+            Leadership::Following { leader } => leader.is_some_and(|leader| leader != node),
+        };
+        if leadership.wait_for(by_another).await.is_err() {
+            // The node stops, and whoever asked with it.
+            return std::future::pending().await;
+        }
+        tokio::time::sleep(LAST_WORDS).await;
+    };
+    tokio::select! {
+        biased;
+        answer = asked => Some(answer),
+        () = replaced => None,
+    }
+}
+
 impl Desk for Handle {
     fn answer(&self, from: u64, ask: bytes::Bytes) -> BoxFuture<'_, Vec<u8>> {
         Box::pin(async move {
@@ -197,10 +243,10 @@ impl Desk for Handle {
                 Ok(Ask::Change(change)) => self.change_here(*change).await,
                 Ok(Ask::Nodes(change)) => self.change_nodes_here(change).await,
                 Ok(Ask::Reshape { partition, step }) => self.reshape_here(partition, step).await,
-                Ok(Ask::Views) if self.inner.leaving.load(Ordering::SeqCst) => {
+                Ok(Ask::Standing) if self.inner.leaving.load(Ordering::SeqCst) => {
                     Err(Error::Unavailable { reason: "the node is stopping".to_owned() })
                 }
-                Ok(Ask::Views) => Ok(Answer::Views(self.group_views())),
+                Ok(Ask::Standing) => Ok(Answer::Standing(self.standing())),
                 Ok(Ask::Read { partition, question }) => self.answered_here(partition, &question).await,
                 Ok(Ask::Join(change)) => self.change_nodes(change).await.map(|node| Answer::Node(Ok(node))),
                 Err(error) => {
@@ -239,5 +285,44 @@ impl From<consensus::Error> for Error {
             | consensus::Error::Stopped
             | consensus::Error::Fatal { .. } => Self::Unavailable { reason: error.to_string() },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LATE: Duration = Duration::from_secs(10);
+
+    fn leading(leader: Option<u64>) -> (watch::Sender<Leadership>, watch::Receiver<Leadership>) {
+        watch::channel(Leadership::Following { leader })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leader_that_is_cut_off_is_not_waited_for_once_another_leads() {
+        let (tell, leadership) = leading(Some(1));
+        let never = std::future::pending::<()>();
+        let asked = tokio::spawn(tokio::time::timeout(LATE, unless_replaced(leadership, 1, never)));
+        tell.send_replace(Leadership::Following { leader: None });
+        tell.send_replace(Leadership::Following { leader: Some(2) });
+        assert_eq!(asked.await.unwrap(), Ok(None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_words_of_a_leader_are_heard() {
+        let (_tell, leadership) = leading(Some(2));
+        let answer = async {
+            tokio::time::sleep(LAST_WORDS / 10).await;
+            "done"
+        };
+        assert_eq!(unless_replaced(leadership, 1, answer).await, Some("done"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leader_is_waited_for_while_nobody_replaces_it() {
+        let (tell, leadership) = leading(Some(1));
+        tell.send_replace(Leadership::Following { leader: None });
+        let slow = tokio::time::sleep(LAST_WORDS * 2);
+        assert_eq!(unless_replaced(leadership, 1, slow).await, Some(()));
     }
 }

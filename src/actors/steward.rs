@@ -55,8 +55,9 @@ async fn next(handle: &Handle, replicas: usize, settled: bool) -> Option<(Partit
     let view = handle.cluster().await;
     let mut nodes: Vec<NodeRecord> = handle.inner.consensus.machine(PartitionId::CATALOGUE).nodes();
     nodes.retain(|node| node.incarnation != 0);
-    let reachable: BTreeSet<u64> =
-        view.nodes.iter().filter(|node| node.reachable).map(|node| node.record.id).collect();
+    let answering = view.nodes.iter().filter(|node| node.reachable);
+    let reachable: BTreeSet<u64> = answering.clone().map(|node| node.record.id).collect();
+    let fit = answering.filter(|node| node.unfit.is_empty()).map(|node| node.record.id).collect();
     let mut votes: BTreeMap<u64, usize> = BTreeMap::new();
     for group in &view.partitions {
         group.voters.iter().for_each(|voter| *votes.entry(*voter).or_default() += 1);
@@ -70,7 +71,7 @@ async fn next(handle: &Handle, replicas: usize, settled: bool) -> Option<(Partit
             return Some((PartitionId(group.partition), step));
         }
     }
-    if settled { even_out(&view.partitions, &nodes, &reachable) } else { None }
+    if settled { even_out(&view.partitions, &nodes, &fit) } else { None }
 }
 
 /// Who should vote: those who do, as long as they are to stay, and the nodes with the fewest votes.

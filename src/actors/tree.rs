@@ -15,6 +15,7 @@ use crate::world::World;
 use super::admission::Admission;
 use super::directory::Directory;
 use super::disk::Disk;
+use super::fitness::Fitness;
 use super::handle::{Handle, Inner};
 use super::partition::Partition;
 use super::reading::Table;
@@ -78,6 +79,7 @@ impl Tree {
             disk,
             others,
             table: Table::default(),
+            fitness: Fitness::default(),
             leaving: AtomicBool::new(false),
         };
         let handle = Handle { inner: Arc::new(inner) };

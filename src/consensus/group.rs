@@ -15,7 +15,7 @@ use crate::world::World;
 
 use super::applied::Applied;
 use super::fatal::Fatal;
-use super::leadership::Herald;
+use super::leadership::{Herald, Lease};
 use super::log_store::{Found, LogStore};
 use super::network::{Factory, Transport};
 use super::proposer::{Proposer, QUEUE_LEN, Wish};
@@ -50,6 +50,7 @@ pub(super) struct Group {
     pub(super) leadership: watch::Receiver<Leadership>,
     pub(super) reads: mpsc::Sender<Waiting>,
     pub(super) confirm: Confirm,
+    pub(super) lease: Lease,
 }
 
 impl Group {
@@ -79,6 +80,8 @@ impl Group {
 
         let (wishes, queue) = mpsc::channel(QUEUE_LEN);
         let (watch, leadership) = watch::channel(Leadership::Following { leader: None });
+        let length = Duration::from_millis(config.election_ms.1);
+        let lease = Lease { node: config.node, raft: raft.clone(), applied: applied.clone(), length };
         let herald = Herald {
             partition,
             node: config.node,
@@ -87,7 +90,7 @@ impl Group {
             applied: applied.clone(),
             world: common.world.clone(),
             patience: Duration::from_millis(config.commit_timeout_ms),
-            lease: Duration::from_millis(config.election_ms.1),
+            lease: lease.clone(),
             watch,
             fatal: fatal.clone(),
         };
@@ -115,7 +118,7 @@ impl Group {
         tasks.spawn(proposer.run(common.stop.clone()));
         tasks.spawn(barrier.run(common.stop.clone()));
         let room = Room::default();
-        Ok(Self { partition, raft, applied, log_store, wishes, room, leadership, reads, confirm })
+        Ok(Self { partition, raft, applied, log_store, wishes, room, leadership, reads, confirm, lease })
     }
 }
 

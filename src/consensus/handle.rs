@@ -2,11 +2,13 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{oneshot, watch};
 
 use crate::engine::model::{Epoch, ExecutionId, Moment, PartitionId, SpecHash};
+use crate::storage::Log;
 
 use crate::engine::planted::{self, Bug};
 
@@ -44,13 +46,14 @@ pub struct Handle {
 
 pub(super) struct Inner {
     groups: Vec<Group>,
+    log: Log,
     node: u64,
     fatal: watch::Receiver<Option<Arc<str>>>,
 }
 
 impl Inner {
     pub(super) fn new(groups: Vec<Group>, common: &Common, fatal: watch::Receiver<Option<Arc<str>>>) -> Self {
-        Self { groups, node: common.config.node, fatal }
+        Self { groups, log: common.log.clone(), node: common.config.node, fatal }
     }
 
     pub(super) fn groups(&self) -> &[Group] {
@@ -186,6 +189,23 @@ impl Handle {
     #[must_use]
     pub fn leadership(&self, partition: PartitionId) -> watch::Receiver<Leadership> {
         self.group(partition).leadership.clone()
+    }
+
+    /// Whether a quorum has confirmed within the lease that this node leads. Who acts for a partition asks right
+    /// before: a node that was paused does not know by itself that others lead by now.
+    #[must_use]
+    pub fn holds_lease(&self, partition: PartitionId) -> bool {
+        self.group(partition).lease.holds()
+    }
+
+    /// How long a commit takes on this node's disk just now.
+    #[must_use]
+    pub fn commit_delay(&self) -> Duration {
+        self.inner.log.delay()
+    }
+
+    pub(super) fn all_groups(&self) -> &[Group] {
+        &self.inner.groups
     }
 
     /// Turns to a reason when a part of consensus has died: the node has to exit then.

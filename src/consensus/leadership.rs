@@ -39,10 +39,31 @@ pub(super) struct Herald {
     pub(super) world: World,
     /// How long an announcement may take before it is repeated.
     pub(super) patience: Duration,
-    /// How long a quorum may be silent before this node says that it does not lead.
-    pub(super) lease: Duration,
+    pub(super) lease: Lease,
     pub(super) watch: watch::Sender<Leadership>,
     pub(super) fatal: Fatal,
+}
+
+/// Whether this node may act as the leader it believes to be. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Lease {
+    pub(super) node: u64,
+    pub(super) raft: Raft,
+    pub(super) applied: Arc<Applied>,
+    /// How long a quorum may be silent before this node does not act any more.
+    pub(super) length: Duration,
+}
+
+impl Lease {
+    /// Whether a quorum has answered within the lease. A leader without one may have been replaced already.
+    pub(super) fn holds(&self) -> bool {
+        let fresh = || {
+            let metrics = self.raft.data_metrics();
+            let acked = metrics.borrow_watched().last_quorum_acked;
+            acked.is_some_and(|at| at.elapsed() < self.length)
+        };
+        self.applied.is_sole_voter(self.node) || fresh() || planted::is(Bug::LeaseUnchecked)
+    }
 }
 
 /// What Raft believes.
@@ -82,7 +103,7 @@ impl Herald {
             let belief = Belief::of(&metrics.borrow_watched());
             match (belief, announced) {
                 (Belief::Leading(leader), Some((known, epoch))) if leader == known => {
-                    self.tell(if self.has_quorum() {
+                    self.tell(if self.lease.holds() {
                         Leadership::Leading { epoch }
                     } else {
                         Leadership::Following { leader: None }
@@ -102,7 +123,7 @@ impl Herald {
             let changed = match announced {
                 // Silence is a change too, and nobody tells of it.
                 Some(_) if !self.applied.is_sole_voter(self.node) => {
-                    tokio::time::timeout(self.lease / 4, changed).await.unwrap_or(Ok(()))
+                    tokio::time::timeout(self.lease.length / 4, changed).await.unwrap_or(Ok(()))
                 }
                 Some(_) | None => changed.await,
             };
@@ -110,16 +131,6 @@ impl Herald {
                 return;
             }
         }
-    }
-
-    /// Whether a quorum has answered within the lease. A leader without one may have been replaced already.
-    fn has_quorum(&self) -> bool {
-        let fresh = || {
-            let metrics = self.raft.data_metrics();
-            let acked = metrics.borrow_watched().last_quorum_acked;
-            acked.is_some_and(|at| at.elapsed() < self.lease)
-        };
-        self.applied.is_sole_voter(self.node) || fresh() || planted::is(Bug::LeaseUnchecked)
     }
 
     /// Appends the announcement and waits until it is applied. `None`: look again who leads.

@@ -170,14 +170,26 @@ impl Handle {
         tokio::time::timeout(TRANSFER_DEADLINE, moved).await.unwrap_or(Err(Error::Timeout { ms }))
     }
 
+    /// Whether this node stands in elections. It goes on voting, and leads what it leads.
+    pub fn set_electable(&self, electable: bool) {
+        for group in self.all_groups() {
+            group.raft.runtime_config().elect(electable);
+        }
+    }
+
     /// Hands over every partition this node leads, each to the voter that lacks least. Those that nobody takes in
     /// time are kept.
     pub async fn hand_over(&self) {
+        self.hand_over_to(|_| true).await;
+    }
+
+    /// As [`Handle::hand_over`], to nodes that will do.
+    pub async fn hand_over_to(&self, will_do: impl Fn(u64) -> bool) {
         let all = std::iter::once(PartitionId::CATALOGUE).chain(self.partitions());
         let led = all.filter(|id| matches!(*self.leadership(*id).borrow(), Leadership::Leading { .. }));
         let moves = led.filter_map(|id| {
             let view = self.group_view(id);
-            let others = view.voters.iter().filter(|voter| **voter != self.node());
+            let others = view.voters.iter().filter(|voter| **voter != self.node() && will_do(**voter));
             let next = others.min_by_key(|voter| view.behind.get(*voter).copied().unwrap_or(u64::MAX))?;
             Some((id, *next))
         });

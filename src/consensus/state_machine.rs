@@ -15,7 +15,7 @@ use openraft::{OptionalSend, RaftSnapshotBuilder};
 
 use super::applied::Applied;
 use super::fatal::Fatal;
-use super::state::{SnapshotReader, Staging};
+use super::state::{Machine, SnapshotReader, Staging};
 use super::stored::{self, Meta};
 use super::types::{Answer, LogId, StoredMembership, Types};
 
@@ -68,6 +68,15 @@ impl std::fmt::Debug for Transfer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Transfer")
     }
+}
+
+/// Takes in what was read from a state that is at hand, as if it had come from another node.
+fn stage(machine: &Arc<Machine>, mut reader: SnapshotReader) -> io::Result<Staging> {
+    let mut staging = machine.stage().map_err(io::Error::other)?;
+    while let Some(chunk) = reader.next_chunk().map_err(io::Error::other)? {
+        staging.take(&chunk).map_err(io::Error::other)?;
+    }
+    Ok(staging)
 }
 
 /// The last checkpoint as a snapshot, if there is one.
@@ -160,10 +169,14 @@ impl RaftStateMachine<Types> for StateMachine {
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, transfer: Transfer) -> io::Result<()> {
         let meta = Meta { applied: meta.last_log_id, membership: meta.last_membership.clone() };
         let applied = self.applied.clone();
-        let Transfer::Staged(staging) = transfer else {
-            return Err(io::Error::other("a snapshot of this node is not one to install"));
-        };
-        Self::blocking(self.inline_io, move || applied.install(meta, staging)).await
+        Self::blocking(self.inline_io, move || {
+            let staging = match transfer {
+                Transfer::Staged(staging) => staging,
+                Transfer::Reader(reader) => stage(&applied.machine, reader)?,
+            };
+            applied.install(meta, staging)
+        })
+        .await
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {

@@ -37,6 +37,7 @@ pub struct Parts {
 pub struct Core {
     consensus: Consensus,
     tree: actors::Tree,
+    peers: Option<Peers>,
 }
 
 impl Core {
@@ -62,7 +63,7 @@ impl Core {
         if let Some(peers) = &peers {
             peers.open_desk(Arc::new(tree.handle()));
         }
-        Ok(Self { consensus, tree })
+        Ok(Self { consensus, tree, peers })
     }
 
     /// The door to the actors.
@@ -98,7 +99,10 @@ impl Core {
     /// What kept the last checkpoint from being written; nothing acknowledged is lost by it.
     pub async fn stop(self) -> Result<(), Error> {
         self.tree.stop().await;
-        Ok(self.consensus.shutdown().await?)
+        let ended = self.consensus.shutdown().await;
+        // They know the way back to the actors, and the actors the way to them.
+        self.peers.iter().for_each(Peers::close);
+        Ok(ended?)
     }
 }
 

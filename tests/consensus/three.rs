@@ -48,6 +48,7 @@ async fn the_others_go_on_without_a_leader_that_was_cut_off() {
     cluster.append(&IDS, creation(1)).await;
     let (old, old_epoch) = cluster.leader(&IDS).await;
 
+    assert!(cluster.nodes[&old].handle.holds_lease(PARTITION));
     cluster.network.isolate(old);
     // It still believes; nothing comes of it, and it does not say that something did.
     let handle = cluster.nodes[&old].handle.clone();
@@ -57,6 +58,11 @@ async fn the_others_go_on_without_a_leader_that_was_cut_off() {
     let (new, new_epoch) = cluster.leader(&others(old)).await;
     assert_ne!(new, old);
     assert!(new_epoch > old_epoch, "a later leadership has a higher fence");
+    assert!(
+        !cluster.nodes[&old].handle.holds_lease(PARTITION),
+        "nobody else leads before its lease has lapsed"
+    );
+    assert!(cluster.nodes[&new].handle.holds_lease(PARTITION));
     assert!(cluster.nodes[&old].handle.linearize(PARTITION).await.is_err(), "its reads may be old");
     let mut belief = cluster.nodes[&old].handle.leadership(PARTITION);
     let lapsed = belief.wait_for(|belief| matches!(belief, Leadership::Following { .. }));

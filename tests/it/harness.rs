@@ -41,6 +41,19 @@ impl Server {
         Self { node: Some(node), url, http: reqwest::Client::new(), dir }
     }
 
+    /// A node in a directory, with settings as the environment would give them, and on a disk of which it hears from
+    /// `space` if that is given. Returns when it takes work.
+    pub(crate) async fn with(
+        dir: tempfile::TempDir,
+        variables: Variables,
+        space: Option<ReadSpace>,
+    ) -> Result<Self, everstep::node::Error> {
+        let node = Node::start_with(settings(dir.path(), variables), space).await?;
+        node.ready().await;
+        let url = format!("http://{}", node.address());
+        Ok(Self { node: Some(node), url, http: reqwest::Client::new(), dir })
+    }
+
     /// Stops the node and starts another on the same directory.
     pub(crate) async fn restart(&mut self) {
         self.stop().await;
@@ -130,15 +143,22 @@ pub(crate) async fn start_node(dir: &Path) -> Node {
 }
 
 async fn start_with(dir: &Path, space: Option<ReadSpace>) -> Node {
+    let node = Node::start_with(settings(dir, Vec::new()), space).await.unwrap();
+    node.ready().await;
+    node
+}
+
+/// Settings as the environment gives them: a name without its prefix, and a value.
+pub(crate) type Variables = Vec<(String, String)>;
+
+fn settings(dir: &Path, variables: Variables) -> Settings {
     let overrides = Overrides {
         listen: Some("127.0.0.1:0".to_owned()),
         data_dir: Some(dir.join("data")),
         ..Overrides::default()
     };
-    let settings = Settings::dev(std::iter::empty(), overrides).unwrap();
-    let node = Node::start_with(settings, space).await.unwrap();
-    node.ready().await;
-    node
+    let variables = variables.into_iter().map(|(name, value)| (format!("EVERSTEP_{name}"), value));
+    Settings::dev(variables, overrides).unwrap()
 }
 
 /// A small HTTP server on loopback: answers what `respond` says to the path, so many times.

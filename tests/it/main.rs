@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod cluster;
+mod dev_nodes;
 mod disk;
 mod doors;
 mod examples;

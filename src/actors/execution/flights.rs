@@ -79,6 +79,10 @@ impl State {
                     if landing || self.flights.contains_key(&step) {
                         continue;
                     }
+                    // A node that was paused or cut off may have been replaced: then the next leader acts.
+                    if !self.partition.consensus.holds_lease(self.partition.id) {
+                        return Some(self.later());
+                    }
                     let ready = Attempt {
                         tenant: self.tenant.clone(),
                         execution: self.id,

@@ -4,7 +4,7 @@ use everstep_proto::v1;
 use everstep_proto::v1::cluster_service_server::ClusterService;
 use tonic::{Request, Response, Status};
 
-use crate::actors::{Error, NodeView};
+use crate::actors::{Error, NodeView, Unfit};
 use crate::api::front::Front;
 use crate::consensus::{GroupView, Membership, NodeRecord};
 
@@ -86,6 +86,14 @@ const fn status(membership: Membership) -> v1::NodeStatus {
     }
 }
 
+const fn unfit(why: Unfit) -> v1::UnfitReason {
+    match why {
+        Unfit::DiskFull => v1::UnfitReason::DiskFull,
+        Unfit::DiskSlow => v1::UnfitReason::DiskSlow,
+        Unfit::ClockOff => v1::UnfitReason::ClockOff,
+    }
+}
+
 fn standing(view: NodeView) -> v1::ClusterNode {
     let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     v1::ClusterNode {
@@ -93,6 +101,8 @@ fn standing(view: NodeView) -> v1::ClusterNode {
         reachable: view.reachable,
         leads: count(view.leads),
         votes: count(view.votes),
+        unfit: view.unfit.into_iter().map(|why| unfit(why).into()).collect(),
+        clock_ahead_ms: view.clock_ahead_ms,
     }
 }
 

@@ -94,6 +94,7 @@ fn node_health(front: &Front, partitions: &[PartitionHealth]) -> Vec<u8> {
     object.text("version", front.settings.version);
     object.number("node", front.handle.node());
     object.text("disk", room.as_str());
+    object.list("unfit", &front.handle.unfit(), |out, why| write_text(out, why.as_str()));
     object.list("partitions", partitions, |out, partition| {
         let mut object = Object::new(out);
         object.number("partition", u64::from(partition.partition));

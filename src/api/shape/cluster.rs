@@ -3,7 +3,7 @@
 use crate::actors::{ClusterView, NodeView};
 use crate::consensus::{GroupView, NodeRecord};
 
-use super::write::Object;
+use super::write::{Object, write_text};
 
 /// Writes the cluster as one node sees it.
 pub(in crate::api) fn write_cluster(out: &mut Vec<u8>, view: &ClusterView) {
@@ -28,6 +28,11 @@ fn write_standing(out: &mut Vec<u8>, node: &NodeView) {
     object.truth("reachable", node.reachable);
     object.number("leads", node.leads as u64);
     object.number("votes", node.votes as u64);
+    object.list("unfit", &node.unfit, |out, why| write_text(out, why.as_str()));
+    match node.clock_ahead_ms {
+        Some(ms) => object.number("clock_ahead_ms", ms),
+        None => object.null("clock_ahead_ms"),
+    }
     object.end();
 }
 

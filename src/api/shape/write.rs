@@ -42,7 +42,7 @@ impl<'a> Object<'a> {
         write!(self.key(key), "\"{value}\"").expect("a buffer takes everything");
     }
 
-    pub(in crate::api) fn number(&mut self, key: &str, value: u64) {
+    pub(in crate::api) fn number(&mut self, key: &str, value: impl std::fmt::Display + Into<i128>) {
         use std::io::Write;
         write!(self.key(key), "{value}").expect("a buffer takes everything");
     }

@@ -46,13 +46,20 @@ pub(super) struct Connection {
     stream: TcpStream,
     /// Bytes read; those of one answer at most.
     buffer: Vec<u8>,
+    /// The server hangs up after its last answer.
+    closing: bool,
 }
 
 impl Connection {
     pub(super) async fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(4096) })
+        Ok(Self { stream, buffer: Vec::with_capacity(4096), closing: false })
+    }
+
+    /// The server has said that it answers nothing more here.
+    pub(super) const fn is_closing(&self) -> bool {
+        self.closing
     }
 
     /// Sends the request and reads the answer to its end.
@@ -61,6 +68,7 @@ impl Connection {
         self.stream.write_all(&request.0).await?;
         loop {
             if let Some(answer) = Answer::find(&self.buffer)? {
+                self.closing = answer.closing;
                 return Ok(answer.outcome());
             }
             if self.buffer.len() > ANSWER_BYTES_MAX {
@@ -75,6 +83,7 @@ impl Connection {
 
 struct Answer<'a> {
     status: u16,
+    closing: bool,
     body: &'a [u8],
 }
 
@@ -86,22 +95,24 @@ impl<'a> Answer<'a> {
         let malformed = || io::Error::new(io::ErrorKind::InvalidData, "this is no HTTP/1.1 answer");
         let head = std::str::from_utf8(head).map_err(|_| malformed())?;
         let status = head.get(9..12).and_then(|text| text.parse().ok()).ok_or_else(malformed)?;
-        let length = head.lines().skip(1).find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
-        });
+        let header = |wanted: &str| {
+            let lines = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+            lines.clone().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
+        };
+        let length = header("content-length").and_then(|value| value.parse::<usize>().ok());
+        let closing = header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
         let body = match length {
             Some(length) => rest.get(..length),
             // The last chunk is empty. A body of JSON has no line break that could look like it.
             None => rest.ends_with(b"0\r\n\r\n").then_some(rest),
         };
-        Ok(body.map(|body| Self { status, body }))
+        Ok(body.map(|body| Self { status, closing, body }))
     }
 
     fn outcome(&self) -> Outcome {
         match self.status {
             200 if position(self.body, br#""status":"completed""#).is_some() => Outcome::Completed,
-            200 | 202 => Outcome::NotCompleted,
+            200..=299 => Outcome::NotCompleted,
             status => Outcome::Refused(status),
         }
     }
@@ -134,6 +145,13 @@ mod tests {
         let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
         assert_eq!(outcome(format!("{head}2\r\n{{}}\r\n").as_bytes()), None);
         assert_eq!(outcome(format!("{head}2\r\n{{}}\r\n0\r\n\r\n").as_bytes()), Some(Outcome::NotCompleted));
+    }
+
+    #[test]
+    fn a_server_that_hangs_up_says_so() {
+        let closing = |bytes: &[u8]| Answer::find(bytes).unwrap().unwrap().closing;
+        assert!(closing(b"HTTP/1.1 200 OK\r\nConnection: close\r\ncontent-length: 0\r\n\r\n"));
+        assert!(!closing(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"));
     }
 
     #[test]

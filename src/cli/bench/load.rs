@@ -19,8 +19,11 @@ const LATENCY_US_MAX: u64 = 120_000_000;
 /// Where the load goes.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
-    pub(super) address: SocketAddr,
+    /// Nodes of one cluster. Each client begins with another one.
+    pub(super) addresses: Vec<SocketAddr>,
     pub(super) request: Request,
+    /// An answer means that the execution has ended.
+    pub(super) waits: bool,
 }
 
 /// How much load.
@@ -59,10 +62,12 @@ struct Shared {
 /// Runs the clients to the end of the plan.
 pub(super) async fn run(plan: &Plan, target: &Target) -> Result<Measured, Failure> {
     let mut connections = Vec::new();
-    for _ in 0..plan.clients {
-        let opened = Connection::open(target.address).await;
+    let starts = (0..target.addresses.len()).cycle();
+    for (_, at) in (0..plan.clients).zip(starts) {
+        let address = target.addresses[at];
+        let opened = Connection::open(address).await.map(|connection| (at, connection));
         connections.push(opened.map_err(|error| {
-            Failure::new(Exit::Unavailable, "unreachable", format!("reach {}: {error}", target.address))
+            Failure::new(Exit::Unavailable, "unreachable", format!("reach {address}: {error}"))
         })?);
     }
     let start = Instant::now();
@@ -78,29 +83,42 @@ pub(super) async fn run(plan: &Plan, target: &Target) -> Result<Measured, Failur
         measured: Mutex::new(measured),
     });
     let mut clients = JoinSet::new();
-    for connection in connections {
-        clients.spawn(client(Arc::clone(&shared), connection));
+    for (at, connection) in connections {
+        clients.spawn(client(Arc::clone(&shared), at, connection));
     }
     while clients.join_next().await.is_some() {}
     let shared = Arc::into_inner(shared).expect("every client has ended");
     Ok(shared.measured.into_inner().expect("no client panics while it records"))
 }
 
-async fn client(shared: Arc<Shared>, mut connection: Connection) {
+async fn client(shared: Arc<Shared>, mut at: usize, mut connection: Connection) {
     while let Some(due) = shared.due().await {
         let outcome = connection.ask(&shared.target.request).await;
         let now = Instant::now();
         if due >= shared.measured_from && now <= shared.end {
             shared.record(now - due, &outcome);
         }
-        if outcome.is_err() {
-            match Connection::open(shared.target.address).await {
-                Ok(fresh) => connection = fresh,
-                // A server that is gone is asked again at a pace that leaves it room to come back.
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            }
+        if outcome.is_err() || connection.is_closing() {
+            let Some(fresh) = reopen(&shared, &mut at).await else { return };
+            connection = fresh;
         }
     }
+}
+
+/// Goes on with the next node, and the next, until one is there or the time is over.
+async fn reopen(shared: &Shared, at: &mut usize) -> Option<Connection> {
+    let addresses = &shared.target.addresses;
+    while Instant::now() < shared.end {
+        for _ in addresses {
+            *at = (*at + 1) % addresses.len();
+            if let Ok(fresh) = Connection::open(addresses[*at]).await {
+                return Some(fresh);
+            }
+        }
+        // All are gone, and are asked again at a pace that leaves them room to come back.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    None
 }
 
 impl Shared {
@@ -127,6 +145,7 @@ impl Shared {
         let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         let error = match outcome {
             Ok(Outcome::Completed) => None,
+            Ok(Outcome::NotCompleted) if !self.target.waits => None,
             Ok(Outcome::NotCompleted) => Some("not_completed".to_owned()),
             Ok(Outcome::Refused(status)) => Some(format!("http_{status}")),
             Err(error) => Some(format!("{:?}", error.kind()).to_lowercase()),

@@ -1,7 +1,7 @@
 //! `bench`: a node under load, measured as its callers feel it.
 //!
 //! Each client is one keep-alive connection that runs a workflow to its end with
-//! `POST /api/workflows/{id}/execute?wait=30s`, again and again. The generator shares the machine with
+//! `POST /api/workflows/{id}/execute?wait=30s`, again and again, or only submits it. The generator shares the machine with
 //! the node it measures, so it does as little as it can: request bytes are made once, answers are only
 //! checked for their status, and nothing is parsed.
 //!
@@ -59,6 +59,13 @@ pub(super) struct BenchArgs {
     /// Clients, each with a connection of its own
     #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=16_384))]
     concurrency: u32,
+    /// Another node of the same cluster; may be given more than once. Clients are spread over all, and a client whose
+    /// node hangs up goes on with the next
+    #[arg(long, value_name = "URL", requires = "server")]
+    node: Vec<String>,
+    /// Only submit, and do not wait for the end
+    #[arg(long)]
+    no_wait: bool,
     /// How long to measure
     #[arg(short, long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     duration: Duration,
@@ -128,9 +135,15 @@ async fn measure(
         None => "{}".to_owned(),
     };
     let address = client.address().to_owned();
-    let path = format!("/api/workflows/{workflow_id}/execute?wait=30s");
+    let call = if args.no_wait { "trigger" } else { "execute?wait=30s" };
+    let path = format!("/api/workflows/{workflow_id}/{call}");
+    let mut addresses = Vec::new();
+    for node in std::iter::once(&address).chain(&args.node) {
+        addresses.push(resolve(node).await?);
+    }
     let target = Target {
-        address: resolve(&address).await?,
+        addresses,
+        waits: !args.no_wait,
         request: Request::post(host(&address), &path, globals.token.as_deref(), body.as_bytes()),
     };
     let plan = Plan {

@@ -85,7 +85,7 @@ impl fmt::Display for Report {
         let rate = self.rate_per_s.map(|rate| format!(" at {rate}/s")).unwrap_or_default();
         let (mode, clients, duration) = (self.mode, self.clients, self.duration_s);
         writeln!(f, "{mode} loop{rate}, {clients} clients, {duration:.1} s")?;
-        writeln!(f, "throughput  {:.0} executions/s ({} completed)", self.throughput_per_s, self.completed)?;
+        writeln!(f, "throughput  {:.0} executions/s ({} in all)", self.throughput_per_s, self.completed)?;
         let latency = &self.latency_ms;
         write!(f, "latency     ")?;
         let shown = [

@@ -102,6 +102,13 @@ fn of_node(status: &ClusterStatus, node: &ClusterNode) -> Option<(Tone, String)>
     if !node.reachable {
         return Some((Tone::Warning, format!("node {id} does not answer")));
     }
+    if !node.unfit.is_empty() {
+        let reasons: Vec<&str> = node.unfit.iter().map(|why| unfit(why)).collect();
+        return Some((
+            Tone::Warning,
+            format!("node {id} gives leaderships away: {}", reasons.join(", and ")),
+        ));
+    }
     if node.status == "draining" {
         return Some(match (node.leads, node.votes) {
             (0, 0) => (Tone::Good, format!("node {id} has drained: it can be stopped and removed")),
@@ -121,6 +128,15 @@ fn of_node(status: &ClusterStatus, node: &ClusterNode) -> Option<(Tone, String)>
         return Some((Tone::Good, format!("node {id} is catching up: {lacks}")));
     }
     Some((Tone::Warning, format!("node {id} is {lacks}")))
+}
+
+fn unfit(why: &str) -> &str {
+    match why {
+        "disk_full" => "its disk is full",
+        "disk_slow" => "its disk is slow",
+        "clock_off" => "its clock is off",
+        other => other,
+    }
 }
 
 /// Whether the cluster can do without another node. One node alone has nothing to spare, and knows it.

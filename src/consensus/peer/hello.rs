@@ -1,9 +1,9 @@
 //! The first words on a connection.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -83,28 +83,50 @@ pub(super) struct Hello {
     pub(super) to: u64,
 }
 
-/// The disks of all nodes this node knows. Cheap to clone.
+/// The nodes this node knows: their disks, and who is gone for good. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Acquaintances(Arc<Mutex<BTreeMap<u64, Incarnation>>>);
+pub(super) struct Acquaintances(Arc<RwLock<Nodes>>);
+
+#[derive(Debug, Default)]
+struct Nodes {
+    disks: BTreeMap<u64, Incarnation>,
+    removed: BTreeSet<u64>,
+}
 
 impl Acquaintances {
     pub(super) fn set(&self, all: BTreeMap<u64, Incarnation>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = all;
+        self.write().disks = all;
     }
 
     pub(super) fn learn(&self, more: BTreeMap<u64, Incarnation>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(more);
+        self.write().disks.extend(more);
     }
 
-    fn of(&self, node: u64) -> Option<Incarnation> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&node).copied()
+    pub(super) fn expel(&self, removed: BTreeSet<u64>) {
+        self.write().removed = removed;
+    }
+
+    /// Error: the node was removed.
+    pub(super) fn admit(&self, node: u64) -> Result<(), String> {
+        if self.read().removed.contains(&node) {
+            return Err(format!("node {node} was removed from this cluster; it has to join under a new id"));
+        }
+        Ok(())
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Nodes> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Nodes> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is known of a node's disk. Error: it is another one than it was.
     fn check(&self, node: u64, incarnation: Incarnation) -> Result<Known, String> {
-        match self.of(node) {
+        match self.read().disks.get(&node) {
             None => Ok(Known::Stranger),
-            Some(known) if known == incarnation => Ok(Known::Same),
+            Some(known) if *known == incarnation => Ok(Known::Same),
             Some(_) => Err(format!(
                 "node {node} has another disk than it had: it has lost what it acknowledged and has to join under a new id"
             )),
@@ -197,5 +219,6 @@ fn judge(
     if !named(hello.node) {
         return Err(format!("the certificate is not for node {}", hello.node));
     }
+    known.admit(hello.node)?;
     known.check(hello.node, hello.incarnation)
 }

@@ -1,6 +1,6 @@
 //! The answering end of a connection.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, BufReader};
@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use super::super::network::BoxFuture;
 use super::super::{Receiver, Request, SnapshotHead, Unanswered};
 use super::frame::{Frame, Kind};
+use super::hello::Acquaintances;
 use super::link::{self, WRITE_QUEUE_LEN};
 use super::request::{Call, Errand};
 
@@ -22,11 +23,33 @@ pub trait Desk: Send + Sync + 'static {
     fn answer(&self, from: u64, ask: Bytes) -> BoxFuture<'_, Vec<u8>>;
 }
 
-/// Who answers here, as soon as each is there.
+/// Who answers here, as long as each is there.
 #[derive(Default)]
 pub(super) struct Offices {
-    pub(super) receiver: OnceLock<Receiver>,
-    pub(super) desk: OnceLock<Arc<dyn Desk>>,
+    receiver: RwLock<Option<Receiver>>,
+    desk: RwLock<Option<Arc<dyn Desk>>>,
+}
+
+impl Offices {
+    pub(super) fn set_receiver(&self, receiver: Option<Receiver>) {
+        *self.receiver.write().unwrap_or_else(PoisonError::into_inner) = receiver;
+    }
+
+    pub(super) fn set_desk(&self, desk: Option<Arc<dyn Desk>>) {
+        *self.desk.write().unwrap_or_else(PoisonError::into_inner) = desk;
+    }
+
+    fn receiver(&self) -> Result<Receiver, Unanswered> {
+        self.receiver.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)
+    }
+
+    fn desk(&self) -> Result<Arc<dyn Desk>, Unanswered> {
+        self.desk.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)
+    }
+}
+
+fn closed() -> Unanswered {
+    Unanswered::Unreachable("the node is starting or stopping".to_owned())
 }
 
 /// What a connection is checked against.
@@ -35,6 +58,7 @@ pub(super) struct Host {
     pub(super) cluster: u64,
     pub(super) node: u64,
     pub(super) offices: Arc<Offices>,
+    pub(super) known: Acquaintances,
 }
 
 impl Host {
@@ -71,6 +95,8 @@ impl Host {
         if call.cluster != self.cluster || call.to != self.node {
             return Err(Unanswered::Refused("this request is for another node or cluster".to_owned()));
         }
+        // It may have been welcome when it dialled.
+        self.known.admit(from).map_err(Unanswered::Refused)?;
         let late = |_| Unanswered::Lost("not answered in time".to_owned());
         tokio::time::timeout(call.deadline, self.run(from, call)).await.map_err(late)?
     }
@@ -78,11 +104,9 @@ impl Host {
     async fn run(&self, from: u64, call: Call) -> Result<Bytes, Unanswered> {
         let Call { errand, group, mut payload, .. } = call;
         if errand == Errand::Ask {
-            let closed = || Unanswered::Unreachable("the node is starting".to_owned());
-            return Ok(self.offices.desk.get().ok_or_else(closed)?.answer(from, payload).await.into());
+            return Ok(self.offices.desk()?.answer(from, payload).await.into());
         }
-        let receiver = self.offices.receiver.get();
-        let receiver = receiver.ok_or_else(|| Unanswered::Unreachable("the node is starting".to_owned()))?;
+        let receiver = self.offices.receiver()?;
         let garbled = |error: crate::storage::Error| Unanswered::Lost(error.to_string());
         match errand {
             Errand::Raft => {

@@ -183,6 +183,9 @@ pub(super) async fn write_all<S: AsyncWrite>(mut queue: mpsc::Receiver<Frame>, w
     let mut writer = BufWriter::with_capacity(BUFFER_BYTES, writer);
     let mut batch = Vec::with_capacity(WRITE_BATCH_LEN);
     while queue.recv_many(&mut batch, WRITE_BATCH_LEN).await > 0 {
+        metrics::counter!("everstep_peer_messages_total").increment(batch.len() as u64);
+        let bytes = batch.iter().map(|frame| frame.body.len() as u64).sum();
+        metrics::counter!("everstep_peer_bytes_total").increment(bytes);
         for frame in batch.drain(..) {
             if frame.write(&mut writer).await.is_err() {
                 return;

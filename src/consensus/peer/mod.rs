@@ -30,6 +30,8 @@ mod link;
 mod listen;
 mod peers;
 mod request;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 pub use dial::{Dial, PeerStream, TcpDial};

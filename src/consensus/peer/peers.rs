@@ -1,6 +1,6 @@
 //! This node's side of all connections: whom it asks, and who it answers as.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -111,6 +111,11 @@ impl Peers {
         self.inner.known.learn(known);
     }
 
+    /// These were removed from the cluster: nothing of them is answered any more.
+    pub fn expel(&self, removed: BTreeSet<u64>) {
+        self.inner.known.expel(removed);
+    }
+
     /// Where nodes listen that no membership names yet.
     pub fn set_addresses(&self, book: BTreeMap<u64, String>) {
         *self.inner.book.write().unwrap_or_else(PoisonError::into_inner) = book;
@@ -129,12 +134,18 @@ impl Peers {
 
     /// From now on questions of Raft are answered.
     pub fn open(&self, receiver: Receiver) {
-        let _opened_before = self.inner.offices.receiver.set(receiver);
+        self.inner.offices.set_receiver(Some(receiver));
     }
 
     /// From now on questions of the floors above are answered.
     pub fn open_desk(&self, desk: Arc<dyn Desk>) {
-        let _opened_before = self.inner.offices.desk.set(desk);
+        self.inner.offices.set_desk(Some(desk));
+    }
+
+    /// From now on nothing is answered, and whoever answered is let go.
+    pub fn close(&self) {
+        self.inner.offices.set_desk(None);
+        self.inner.offices.set_receiver(None);
     }
 
     /// Says hello to whoever listens at an address, and hangs up. `node` is 0 if anybody is meant.
@@ -181,8 +192,8 @@ impl Peers {
                 return;
             }
         };
-        let offices = self.inner.offices.clone();
-        Host { cluster: me.cluster_hash(), node: me.node, offices }.serve(from, stream).await;
+        let (offices, known) = (self.inner.offices.clone(), self.inner.known.clone());
+        Host { cluster: me.cluster_hash(), node: me.node, offices, known }.serve(from, stream).await;
     }
 }
 

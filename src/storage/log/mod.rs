@@ -17,6 +17,7 @@
 //! removed a few at a time after each commit, so the database shrinks with a delay.
 
 mod keys;
+mod pulse;
 mod queue;
 mod record;
 mod recovery;
@@ -32,6 +33,7 @@ use std::time::Duration;
 
 use super::hard_state::{HardRecord, HardState, Loaded};
 use super::{Direction, Error, Result, Store, WriteBatch};
+use pulse::Pulse;
 use queue::Queue;
 use view::View;
 use writer::{Change, Group, Operation, Writer};
@@ -134,6 +136,7 @@ struct Shared {
     view: Arc<View>,
     store: Arc<dyn Store>,
     writer: Mutex<Writer>,
+    pulse: Pulse,
     /// Nothing may be written, because something is missing.
     lost: bool,
 }
@@ -174,8 +177,14 @@ impl Log {
                 writer.leftovers.push_back((*group, from, to));
             }
         }
-        let shared =
-            Arc::new(Shared { queue: Queue::default(), view, store, writer: Mutex::new(writer), lost });
+        let shared = Arc::new(Shared {
+            queue: Queue::default(),
+            view,
+            store,
+            writer: Mutex::new(writer),
+            pulse: Pulse::default(),
+            lost,
+        });
         let thread = start(driver, pace, &shared)?;
         let groups = found.into_iter().map(|(group, it)| (group, it.bounds)).collect();
         let recovered = Recovered { boot, storage_lost: lost, losses, groups, cut_torn_tail };
@@ -270,6 +279,12 @@ impl Log {
         Ok(entries)
     }
 
+    /// How long a commit takes just now: what the last ones took, or what the one at hand has taken if that is more.
+    #[must_use]
+    pub fn delay(&self) -> Duration {
+        self.handle.shared.pulse.delay()
+    }
+
     /// Writes what waits, syncs, and stops. What comes later is refused.
     pub fn shutdown(&self) {
         let shared = &self.handle.shared;
@@ -303,7 +318,9 @@ impl std::fmt::Debug for Log {
 
 impl Shared {
     fn commit(&self, operations: Vec<Operation>) {
+        self.pulse.begin();
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).commit(operations);
+        self.pulse.end();
     }
 
     /// Returns whether more is left to remove, and time to do so: what a stop leaves is removed by the next start.
@@ -351,6 +368,7 @@ impl Shared {
 
     async fn commit_at(&self, pace: Option<&Pace>, operations: Vec<Operation>) {
         if let Some(pace) = pace {
+            self.pulse.begin();
             tokio::time::sleep(pace()).await;
         }
         self.commit(operations);

@@ -191,6 +191,7 @@ impl Writer {
             self.hard_dirty = false;
         }
         if !self.batch.is_empty() {
+            metrics::counter!("everstep_log_bytes_total").increment(self.batch.bytes() as u64);
             self.store.write(std::mem::take(&mut self.batch))?;
             self.dirty = true;
             self.view.written();

@@ -21,9 +21,6 @@ use crate::world::{Dice, SimClock, simulated};
 const LATER_MS: u64 = 100;
 /// A disk that is to fail and has not been used for so long is left alone, in milliseconds.
 const ARMED_MS: u64 = 2_000;
-/// No simulation takes longer; the phases have their own limits.
-const LONGEST: Duration = Duration::from_secs(3_600);
-
 /// How much time a step takes.
 const STEP: Duration = Duration::from_millis(1);
 /// How much later than its lease a leader may know that it was replaced: it looks four times in a lease.
@@ -74,13 +71,7 @@ pub(crate) struct Cluster<'a> {
 impl Cluster<'_> {
     /// Builds machines and users; nothing runs before the first step.
     pub(crate) fn build(plan: Plan) -> Self {
-        let mut sim = turmoil::Builder::new()
-            .rng_seed(plan.seed)
-            .simulation_duration(LONGEST)
-            .min_message_latency(Duration::from_millis(1))
-            .max_message_latency(Duration::from_millis(plan.latency_ms))
-            .tcp_capacity(65_536)
-            .build();
+        let mut sim = plan.network();
         let (doors, journal) = (Doors::default(), Journal::default());
         let all = Registry::new(runners::Settings::default(), simulated(0).clock).unwrap();
         let effects = Arc::new(Dice::new(plan.seed ^ 0xeffec7));

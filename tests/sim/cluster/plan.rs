@@ -10,6 +10,9 @@ use super::faults::{Fault, Kind};
 use super::node::{address, host};
 use crate::world::Dice;
 
+/// No simulation takes longer; the phases have their own limits.
+const LONGEST: Duration = Duration::from_secs(3_600);
+
 /// Nothing goes wrong before this, so that a cluster has formed, in milliseconds.
 const FIRST_FAULT_MS: u64 = 1_500;
 
@@ -40,6 +43,17 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// The network the cluster lives in.
+    pub(crate) fn network<'a>(&self) -> turmoil::Sim<'a> {
+        turmoil::Builder::new()
+            .rng_seed(self.seed)
+            .simulation_duration(LONGEST)
+            .min_message_latency(Duration::from_millis(1))
+            .max_message_latency(Duration::from_millis(self.latency_ms))
+            .tcp_capacity(65_536)
+            .build()
+    }
+
     /// Draws everything. `faulty_ms` is how long things go wrong.
     pub(crate) fn draw(seed: u64, faulty_ms: u64) -> Self {
         let dice = Dice::new(seed);

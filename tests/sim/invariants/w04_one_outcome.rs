@@ -17,7 +17,8 @@ fn of(history: &[Recorded]) -> Vec<String> {
     for recorded in history {
         match &recorded.event {
             Event::AttemptStarted { step, attempt, .. } => {
-                if attempts.insert((*step, *attempt), false).is_some() {
+                let again = attempts.insert((*step, *attempt), false).is_some();
+                if again {
                     wrong.push(format!("attempt {attempt} of step {} started twice", step.index.0));
                 }
             }

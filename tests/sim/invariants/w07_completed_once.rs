@@ -36,7 +36,8 @@ fn in_the_record(kept: &Kept) -> Vec<String> {
                 wrong.push(format!("step {} started again after it was completed", step.index.0));
             }
             Event::AttemptCompleted { step, .. } | Event::StepCompleted { step, .. } => {
-                if done.insert(*step, ()).is_some() {
+                let again = done.insert(*step, ()).is_some();
+                if again {
                     wrong.push(format!("step {} was completed twice", step.index.0));
                 }
             }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use utoipa::{IntoResponses, ToSchema};
 use uuid::Uuid;
 
+use super::cluster::UnfitReason;
 use super::definition::DefinitionStatus;
 
 /// Where an execution stands.
@@ -423,6 +424,8 @@ pub(in crate::api) struct NodeHealth {
     /// `ok`, `starting` or `disk_full`.
     status: String,
     version: String,
+    /// Why it should not lead anything; empty if it may.
+    unfit: Vec<UnfitReason>,
     /// Its id in the cluster.
     pub(in crate::api) node: u64,
     /// `ample`; `scarce`: new executions are refused; `full`: nothing changes until there is room.

@@ -39,6 +39,18 @@ pub(in crate::api) struct Node {
     added_at: String,
 }
 
+/// Why a node should not lead.
+#[derive(Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::api) enum UnfitReason {
+    /// Its disk is full.
+    DiskFull,
+    /// Its commits take longer than half a second.
+    DiskSlow,
+    /// Its clock is more than half a second from the median of all.
+    ClockOff,
+}
+
 /// A node of the cluster, and how it stands.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -62,6 +74,11 @@ pub(in crate::api) struct ClusterNode {
     pub(in crate::api) leads: u64,
     /// How many partitions it has a vote in.
     pub(in crate::api) votes: u64,
+    /// Why it should not lead; empty if it may, or does not answer.
+    unfit: Vec<UnfitReason>,
+    /// How far its clock is ahead of the asked node's, give or take the time of an answer; null if it is not known.
+    #[schema(required)]
+    clock_ahead_ms: Option<i64>,
 }
 
 /// Who holds a partition. Its leader tells; without one, the node that was asked tells what it has.

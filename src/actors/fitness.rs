@@ -1,0 +1,207 @@
+//! Whether this node should lead anything.
+//!
+//! A node can be alive, vote, and still be the wrong one to lead: its disk is full or slow, or its clock is far from
+//! everybody else's. Each look asks all nodes how they stand. A node that finds itself unfit while fit ones answer
+//! stands in no election any more and hands its leaderships to them; when it is fit again it takes part as before.
+//!
+//! A node whose fellows are unfit too goes on: a slow leader is better than none. One that cannot hear enough
+//! clocks to know whose is wrong believes its own.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::cluster::{ClusterView, NodeView};
+use super::disk::DiskRoom;
+use super::handle::Handle;
+
+/// A clock this far from the median of all is wrong: promises to wake somebody would be broken by as much.
+const CLOCK_OFF_MS: i64 = 500;
+/// At this distance it is right again: half, so that it does not flicker.
+const CLOCK_RIGHT_MS: i64 = 250;
+/// Clocks that have to be known before one can be called wrong.
+const CLOCKS_MIN: usize = 3;
+/// A disk whose commits take this long keeps everybody waiting for several elections.
+const DISK_SLOW: Duration = Duration::from_millis(500);
+/// At this delay it is good again.
+const DISK_GOOD: Duration = Duration::from_millis(100);
+/// Looks in a row that have to find a disk slow: a single hiccup costs less than a hand-over.
+const SLOW_LOOKS: u32 = 3;
+/// Looks in a row that have to find it good again.
+const GOOD_LOOKS: u32 = 10;
+
+/// Why a node should not lead. Add variants at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Unfit {
+    /// Its disk is full: nothing may be written that can wait.
+    DiskFull,
+    /// Its commits take long.
+    DiskSlow,
+    /// Its clock is far from the others'.
+    ClockOff,
+}
+
+impl Unfit {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::DiskFull, Self::DiskSlow, Self::ClockOff];
+
+    /// A stable word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DiskFull => "disk_full",
+            Self::DiskSlow => "disk_slow",
+            Self::ClockOff => "clock_off",
+        }
+    }
+}
+
+/// What this node found out about itself.
+#[derive(Debug, Default)]
+pub(super) struct Fitness(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    unfit: BTreeSet<Unfit>,
+    /// Looks in a row that found the disk otherwise than it was.
+    disk_looks: u32,
+}
+
+impl Fitness {
+    /// Why this node should not lead; nothing if it may.
+    pub(super) fn unfit(&self) -> BTreeSet<Unfit> {
+        self.state().unfit.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of how this node stands, and tells what has changed.
+    fn note(&self, room: DiskRoom, delay: Duration, clocks: &[i64]) -> BTreeSet<Unfit> {
+        let mut state = self.state();
+        let before = state.unfit.clone();
+        state.set(Unfit::DiskFull, room == DiskRoom::Full);
+        state.note_delay(delay);
+        let off_from = if before.contains(&Unfit::ClockOff) { CLOCK_RIGHT_MS } else { CLOCK_OFF_MS };
+        if let Some(median) = median(clocks) {
+            state.set(Unfit::ClockOff, median.abs() > off_from);
+        }
+        before.symmetric_difference(&state.unfit).copied().collect()
+    }
+}
+
+impl State {
+    fn set(&mut self, why: Unfit, holds: bool) {
+        if holds {
+            self.unfit.insert(why);
+        } else {
+            self.unfit.remove(&why);
+        }
+    }
+
+    fn note_delay(&mut self, delay: Duration) {
+        let slow = self.unfit.contains(&Unfit::DiskSlow);
+        let otherwise = if slow { delay < DISK_GOOD } else { delay > DISK_SLOW };
+        self.disk_looks = if otherwise { self.disk_looks + 1 } else { 0 };
+        if self.disk_looks >= if slow { GOOD_LOOKS } else { SLOW_LOOKS } {
+            self.set(Unfit::DiskSlow, !slow);
+            self.disk_looks = 0;
+        }
+    }
+}
+
+/// The one in the middle, the smaller of two; none if there are too few to tell who is wrong.
+fn median(clocks: &[i64]) -> Option<i64> {
+    let mut sorted = clocks.to_vec();
+    sorted.sort_unstable();
+    (sorted.len() >= CLOCKS_MIN).then(|| sorted[(sorted.len() - 1) / 2])
+}
+
+impl Handle {
+    /// Why this node should not lead; nothing if it may.
+    #[must_use]
+    pub fn unfit(&self) -> BTreeSet<Unfit> {
+        self.inner.fitness.unfit()
+    }
+
+    /// Looks at this node among the others, and gives way if it should.
+    pub(super) async fn judge_fitness(&self, view: &ClusterView) {
+        let me = self.inner.consensus.node();
+        let others: Vec<&NodeView> =
+            view.nodes.iter().filter(|node| node.record.id != me && node.reachable).collect();
+        let mut clocks: Vec<i64> = others.iter().filter_map(|node| node.clock_ahead_ms).collect();
+        clocks.push(0);
+        let delay = self.inner.consensus.commit_delay();
+        let changed = self.inner.fitness.note(self.disk_room(), delay, &clocks);
+        let unfit = self.unfit();
+        for why in changed {
+            let (reason, holds) = (why.as_str(), unfit.contains(&why));
+            metrics::gauge!("everstep_unfit", "reason" => reason).set(f64::from(u8::from(holds)));
+            if holds {
+                tracing::error!(reason, ?delay, ?clocks, "this node should not lead");
+            } else {
+                tracing::info!(reason, "this node may lead again");
+            }
+        }
+        let heirs: BTreeSet<u64> =
+            others.iter().filter(|node| node.unfit.is_empty()).map(|node| node.record.id).collect();
+        let gives_way = !unfit.is_empty() && !heirs.is_empty();
+        self.inner.consensus.set_electable(!gives_way);
+        if gives_way {
+            self.inner.consensus.hand_over_to(|node| heirs.contains(&node)).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(fitness: &Fitness, delay_ms: u64, clocks: &[i64]) -> Vec<Unfit> {
+        fitness.note(DiskRoom::Ample, Duration::from_millis(delay_ms), clocks);
+        fitness.unfit().into_iter().collect()
+    }
+
+    #[test]
+    fn the_clock_that_is_off_knows_it_and_the_others_do_not_doubt_theirs() {
+        let (wrong, right) = (Fitness::default(), Fitness::default());
+        assert_eq!(note(&wrong, 1, &[-2_000, -2_001, 0]), [Unfit::ClockOff]);
+        assert_eq!(note(&right, 1, &[0, 2_000, 3]), []);
+        assert_eq!(note(&wrong, 1, &[-400, -401, 0]), [Unfit::ClockOff], "not quite right again");
+        assert_eq!(note(&wrong, 1, &[-100, -101, 0]), []);
+    }
+
+    #[test]
+    fn of_two_clocks_nobody_knows_which_is_wrong() {
+        let fitness = Fitness::default();
+        assert_eq!(note(&fitness, 1, &[-9_000, 0]), []);
+        assert_eq!(note(&fitness, 1, &[0]), []);
+    }
+
+    #[test]
+    fn a_disk_is_slow_when_it_stays_slow() {
+        let fitness = Fitness::default();
+        assert_eq!(note(&fitness, 900, &[0]), []);
+        assert_eq!(note(&fitness, 10, &[0]), [], "a hiccup");
+        for _ in 1..SLOW_LOOKS {
+            assert_eq!(note(&fitness, 900, &[0]), []);
+        }
+        assert_eq!(note(&fitness, 900, &[0]), [Unfit::DiskSlow]);
+        for _ in 1..GOOD_LOOKS {
+            assert_eq!(note(&fitness, 10, &[0]), [Unfit::DiskSlow]);
+        }
+        assert_eq!(note(&fitness, 10, &[0]), []);
+    }
+
+    #[test]
+    fn a_full_disk_should_not_lead() {
+        let fitness = Fitness::default();
+        fitness.note(DiskRoom::Full, Duration::ZERO, &[0]);
+        assert!(fitness.unfit().contains(&Unfit::DiskFull));
+        fitness.note(DiskRoom::Scarce, Duration::ZERO, &[0]);
+        assert!(fitness.unfit().is_empty());
+    }
+}

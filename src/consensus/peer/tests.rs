@@ -1,0 +1,217 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+use super::super::Unanswered;
+use super::frame::{FRAME_BYTES_MAX, Frame, Kind};
+use super::hello::{self, Acquaintances, Incarnation, Known, Me, Welcome};
+use super::request::{Call, Errand};
+use super::tls::{TlsError, TlsFiles, TlsSettings};
+
+fn node(id: u64) -> Me {
+    let incarnation = Incarnation(u128::from(id) + 100);
+    Me { cluster: "blue".to_owned(), node: id, partitions: 4, incarnation, formed: true }
+}
+
+/// One dials, the other answers, and knows `known`.
+async fn meet(one: Me, to: u64, other: Me, known: &Acquaintances) -> Result<Welcome, Unanswered> {
+    let (mut near, mut far) = duplex(4096);
+    let nobody = Acquaintances::default();
+    let answering = hello::receive(&other, known, |_| true, &mut far);
+    let (welcome, received) = tokio::join!(hello::introduce(&one, &nobody, to, &mut near), answering);
+    assert_eq!(received.unwrap().is_some(), welcome.is_ok(), "both ends know how it went");
+    welcome
+}
+
+fn reason(met: Result<Welcome, Unanswered>) -> String {
+    match met {
+        Err(Unanswered::Refused(why)) => why,
+        other => panic!("it should be refused: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn nodes_of_one_cluster_meet() {
+    let known = Acquaintances::default();
+    let welcome = meet(node(1), 2, node(2), &known).await.unwrap();
+    assert_eq!((welcome.node, welcome.known, welcome.formed), (2, Known::Stranger, true));
+    known.learn(BTreeMap::from([(1, node(1).incarnation)]));
+    assert_eq!(meet(node(1), 0, node(2), &known).await.unwrap().known, Known::Same);
+}
+
+#[tokio::test]
+async fn who_does_not_belong_is_refused_and_told_why() {
+    let known = Acquaintances::default();
+    known.learn(BTreeMap::from([(1, node(1).incarnation)]));
+    let green = Me { cluster: "green".to_owned(), ..node(1) };
+    assert_eq!(reason(meet(green, 2, node(2), &known).await), "this is cluster `blue`, not `green`");
+    assert_eq!(reason(meet(node(1), 3, node(2), &known).await), "this is node 2, not node 3");
+    let halved = Me { partitions: 2, ..node(1) };
+    assert!(reason(meet(halved, 2, node(2), &known).await).contains("raft.partitions"));
+    let empty = Me { incarnation: Incarnation(7), ..node(1) };
+    assert!(reason(meet(empty, 2, node(2), &known).await).contains("another disk"));
+    let twin = Me { incarnation: Incarnation(7), ..node(2) };
+    assert!(reason(meet(twin, 2, node(2), &known).await).contains("each node has its own id"));
+    known.expel(BTreeSet::from([1]));
+    assert!(reason(meet(node(1), 2, node(2), &known).await).contains("was removed"));
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_node_is_refused() {
+    let (mut near, mut far) = duplex(4096);
+    let (one, two, nobody) = (node(1), node(2), Acquaintances::default());
+    let answering = hello::receive(&two, &nobody, |id| id == 3, &mut far);
+    let (met, _) = tokio::join!(hello::introduce(&one, &nobody, 2, &mut near), answering);
+    assert_eq!(reason(met), "the certificate is not for node 1");
+}
+
+#[tokio::test]
+async fn a_node_that_was_replaced_is_not_trusted_by_who_dials_it() {
+    let known = Acquaintances::default();
+    known.learn(BTreeMap::from([(2, Incarnation(1))]));
+    let (mut near, mut far) = duplex(4096);
+    let (one, two, nobody) = (node(1), node(2), Acquaintances::default());
+    let answering = hello::receive(&two, &nobody, |_| true, &mut far);
+    let (met, _) = tokio::join!(hello::introduce(&one, &known, 2, &mut near), answering);
+    assert!(matches!(met, Err(Unanswered::Unreachable(why)) if why.contains("another disk")));
+}
+
+#[tokio::test]
+async fn frames_arrive_as_they_were_sent() {
+    let (mut near, mut far) = duplex(64);
+    let frames = [
+        Frame::new(Kind::Request, 7, vec![1; 1_000]),
+        Frame::new(Kind::Answer, u64::MAX, Bytes::new()),
+        Frame::new(Kind::Failure, 0, &b"why"[..]),
+    ];
+    let sent = frames.clone();
+    let writing = async move {
+        for frame in &sent {
+            frame.write(&mut near).await.unwrap();
+        }
+    };
+    let reading = async {
+        let mut read = Vec::new();
+        while let Some(frame) = Frame::read(&mut far).await.unwrap() {
+            read.push(frame);
+        }
+        read
+    };
+    let ((), read) = tokio::join!(writing, reading);
+    assert_eq!(read, frames);
+}
+
+#[tokio::test]
+async fn what_is_no_frame_ends_the_connection() {
+    let long = u32::try_from(FRAME_BYTES_MAX + 1).unwrap().to_le_bytes();
+    let mut wrong_kind = vec![9, 0, 0, 0, 99];
+    wrong_kind.extend([0; 8]);
+    let cases: [&[u8]; 4] = [&long, &[3, 0, 0, 0, 1, 1, 1], &wrong_kind, &[20, 0, 0, 0, 4, 1, 2]];
+    for bytes in cases {
+        let mut from = bytes;
+        assert!(Frame::read(&mut from).await.is_err(), "{bytes:?}");
+    }
+    assert!(Frame::read(&mut &b"GET"[..]).await.unwrap().is_none(), "less than a length is the end");
+    let (mut near, mut far) = duplex(64);
+    near.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    assert!(hello::receive(&node(1), &Acquaintances::default(), |_| true, &mut far).await.is_err());
+    drop(far);
+    assert_eq!(near.read(&mut [0; 8]).await.unwrap(), 0, "nobody answers rubbish");
+}
+
+#[test]
+fn a_request_names_cluster_and_node() {
+    let call = Call {
+        cluster: node(1).cluster_hash(),
+        to: 3,
+        deadline: std::time::Duration::from_millis(250),
+        errand: Errand::SnapshotChunk,
+        group: 4,
+        payload: Bytes::from_static(b"chunk"),
+    };
+    let read = Call::decode(call.encode()).unwrap();
+    assert_eq!((read.cluster, read.to, read.group), (call.cluster, 3, 4));
+    assert_eq!((read.deadline, read.errand, read.payload), (call.deadline, call.errand, call.payload));
+    assert!(Call::decode(Bytes::from_static(b"short")).is_none());
+}
+
+/// An authority and a certificate for a node, as files.
+fn certificate(dir: &std::path::Path, authority: &Authority, id: u64) -> TlsFiles {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names = vec![format!("node-{id}.everstep"), "cluster.everstep".to_owned()];
+    let params = rcgen::CertificateParams::new(names).unwrap();
+    let signed = params.signed_by(&key, &authority.issuer).unwrap();
+    let write = |name: &str, text: String| {
+        let path = dir.join(format!("{id}-{name}"));
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    TlsFiles {
+        authority: write("authority.pem", authority.pem.clone()),
+        certificate: write("node.pem", signed.pem()),
+        key: write("node.key", key.serialize_pem()),
+    }
+}
+
+struct Authority {
+    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+    pem: String,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { issuer: rcgen::Issuer::new(params, key), pem }
+    }
+}
+
+/// Node 1 dials whoever holds `far`, and means node `to`.
+async fn handshake(near: &TlsSettings, far: &TlsSettings, to: u64) -> Option<bool> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let dialling = async {
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let mut stream = near.connect(stream, to).await.ok()?;
+        // A refused certificate of this end is told with the first bytes.
+        stream.read_u8().await.ok()
+    };
+    let accepting = async {
+        let (stream, _) = listener.accept().await.unwrap();
+        let (mut stream, certificate) = far.accept(stream).await.ok()?;
+        stream.write_u8(1).await.ok()?;
+        stream.flush().await.ok()?;
+        Some(certificate.is_for(1) && !certificate.is_for(2))
+    };
+    let (dialled, accepted) = tokio::join!(dialling, accepting);
+    dialled.and(accepted)
+}
+
+#[tokio::test]
+async fn both_ends_prove_who_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    let settings = |authority: &Authority, id| TlsSettings::read(&certificate(dir.path(), authority, id), id);
+    let (one, two, stranger) =
+        (settings(&ours, 1).unwrap(), settings(&ours, 2).unwrap(), settings(&theirs, 2).unwrap());
+    assert_eq!(handshake(&one, &two, 2).await, Some(true), "the other end sees which node dialled");
+    assert_eq!(handshake(&one, &two, 0).await, Some(true), "any node of the cluster will do");
+    assert_eq!(handshake(&one, &two, 3).await, None, "another node was meant");
+    assert_eq!(handshake(&one, &stranger, 2).await, None, "of another authority");
+    assert_eq!(handshake(&stranger, &one, 1).await, None, "the other way round");
+}
+
+#[test]
+fn files_that_do_not_do_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = certificate(dir.path(), &Authority::new(), 1);
+    let wrong = |files: &TlsFiles, id| TlsSettings::read(files, id).err().unwrap();
+    assert!(matches!(wrong(&files, 2), TlsError::Name { path, .. } if path == files.certificate));
+    let missing = TlsFiles { key: dir.path().join("none"), ..files.clone() };
+    assert!(matches!(wrong(&missing, 1), TlsError::File { path, .. } if path == missing.key));
+    let empty = TlsFiles { authority: files.key.clone(), ..files.clone() };
+    assert!(matches!(wrong(&empty, 1), TlsError::File { path, .. } if path == empty.authority));
+}
