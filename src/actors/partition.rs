@@ -70,7 +70,8 @@ impl Partition {
 
     /// Starts the actor of an execution that is about to be created.
     ///
-    /// Errors: as [`Partition::tell`].
+    /// Errors: as [`Partition::tell`]; `Unavailable` if it has an actor already, because who asked asks again: two
+    /// actors of one execution would begin everything twice.
     pub(crate) fn create(
         self: &Arc<Self>,
         tenant: &TenantId,
@@ -78,6 +79,9 @@ impl Partition {
         birth: Birth,
     ) -> Result<(), Error> {
         self.lead(|leading| {
+            if leading.actors.contains_key(&id) {
+                return Err(Error::Unavailable { reason: "it is being created".to_owned() });
+            }
             let start = Start::new(self.clone(), leading.epoch, tenant.clone(), id, birth);
             start_actor(leading, id, start, Admission::Outside)
         })

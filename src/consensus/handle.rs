@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{oneshot, watch};
 
-use crate::engine::model::{Epoch, ExecutionId, PartitionId, SpecHash};
+use crate::engine::model::{Epoch, ExecutionId, Moment, PartitionId, SpecHash};
 use crate::storage::Log;
 
 use crate::engine::planted::{self, Bug};
@@ -106,8 +106,9 @@ impl Handle {
     /// Appends events to an execution of a partition this node leads. When this answers with a record,
     /// the events are durable on a quorum and applied here.
     ///
-    /// `pin` is the text of a definition that the partition may not have yet. A future that is dropped takes
-    /// nothing back: the append may be recorded all the same.
+    /// `decided` is under which leadership, and when: it is recorded at no earlier time, though the clock may have
+    /// been set back since. `pin` is the text of a definition that the partition may not have yet. A future that
+    /// is dropped takes nothing back: the append may be recorded all the same.
     ///
     /// # Errors
     /// [`Error::is_refused`] tells whether the append can still come true. A [`Conflict`] means that it
@@ -115,7 +116,7 @@ impl Handle {
     pub async fn append(
         &self,
         partition: PartitionId,
-        epoch: Epoch,
+        decided: Moment,
         append: Append,
         pin: Option<(SpecHash, Arc<str>)>,
     ) -> Result<Result<Arc<Record>, Conflict>, Error> {
@@ -126,7 +127,7 @@ impl Handle {
         }
         let (reply, answer) = oneshot::channel();
         let place = self.take_room(partition, bytes)?;
-        self.wish(partition, Wish::Append { epoch, append, pin, place, reply })?;
+        self.wish(partition, Wish::Append { decided, append, pin, place, reply })?;
         answer.await.map_err(|_| Error::Stopped)?
     }
 

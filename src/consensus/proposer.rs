@@ -14,7 +14,7 @@ use openraft::errors::ClientWriteError;
 use openraft::impls::ProgressResponder;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::engine::model::{Epoch, PartitionId, SpecHash, Timestamp};
+use crate::engine::model::{Epoch, Moment, PartitionId, SpecHash, Timestamp};
 use crate::engine::planted::{self, Bug};
 use crate::world::World;
 
@@ -50,7 +50,8 @@ pub(super) type Pin = (SpecHash, Arc<str>);
 /// What somebody wants to be in the log.
 pub(super) enum Wish {
     Append {
-        epoch: Epoch,
+        /// Under which leadership, and when: it is recorded at no earlier time.
+        decided: Moment,
         append: Append,
         pin: Option<Pin>,
         place: Place,
@@ -104,6 +105,8 @@ struct Gathered {
     pins: Vec<Pin>,
     replies: Vec<(oneshot::Sender<Answered<Record, Conflict>>, Place)>,
     bytes: usize,
+    /// The latest time one of them was decided at.
+    decided: Timestamp,
 }
 
 impl Proposer {
@@ -125,15 +128,15 @@ impl Proposer {
                         on_time
                     }
                     Wish::Node { change, reply } => self.node(change, reply).await,
-                    Wish::Append { epoch, append, pin, place, reply } => {
+                    Wish::Append { decided, append, pin, place, reply } => {
                         let leading = *self.leadership.borrow();
                         let mut gathered = Gathered::default();
-                        gathered.take(leading, epoch, append, pin, (reply, place), self.partition);
+                        gathered.take(leading, decided, append, pin, (reply, place), self.partition);
                         while gathered.bytes < BATCH_BYTES
-                            && let Some(Wish::Append { epoch, append, pin, place, reply }) =
+                            && let Some(Wish::Append { decided, append, pin, place, reply }) =
                                 waiting.next_if(|wish| matches!(wish, Wish::Append { .. }))
                         {
-                            gathered.take(leading, epoch, append, pin, (reply, place), self.partition);
+                            gathered.take(leading, decided, append, pin, (reply, place), self.partition);
                         }
                         match leading {
                             Leadership::Leading { epoch } if !gathered.appends.is_empty() => {
@@ -160,8 +163,8 @@ impl Proposer {
 
     /// Proposes appends. Returns false if no quorum answered in time.
     async fn append(&mut self, epoch: Epoch, gathered: Gathered) -> bool {
-        let Gathered { appends, pins, replies, .. } = gathered;
-        let at = self.stamp();
+        let Gathered { appends, pins, replies, decided, .. } = gathered;
+        let at = self.stamp(decided);
         let outcome = self.propose(Command::Batch(Batch { epoch, at, pins, appends })).await;
         match outcome {
             Ok(Reply::Batch(results)) => {
@@ -193,7 +196,7 @@ impl Proposer {
             let _ = reply.send(Err(Error::NoLeader { partition: self.partition, hint }));
             return true;
         }
-        let at = self.stamp();
+        let at = self.stamp(Timestamp::default());
         let (answer, on_time) = match self.propose(Command::Node { at, change }).await {
             Ok(Reply::Node(result)) => (Ok(result), true),
             Ok(other) => unreachable!("a change of the nodes is answered by {other:?}"),
@@ -217,7 +220,7 @@ impl Proposer {
             let _ = reply.send(Err(Error::NoLeader { partition: self.partition, hint }));
             return true;
         }
-        let at = self.stamp();
+        let at = self.stamp(Timestamp::default());
         let (answer, on_time) = match self.propose(Command::Catalogue { at, change }).await {
             Ok(Reply::Catalogue(result)) => (Ok(result), true),
             Ok(other) => unreachable!("a change of the catalogue is answered by {other:?}"),
@@ -230,9 +233,10 @@ impl Proposer {
         on_time
     }
 
-    /// The time of the next entry: this node's, but never before the last entry's.
-    fn stamp(&mut self) -> Timestamp {
-        let now = self.world.clock.now();
+    /// The time of the next entry: this node's, but never before the last entry's, nor before what it says was
+    /// decided.
+    fn stamp(&mut self, decided: Timestamp) -> Timestamp {
+        let now = self.world.clock.now().max(decided);
         self.at = if planted::is(Bug::TimeRunsBack) { now } else { now.max(self.applied.at()).max(self.at) };
         self.at
     }
@@ -273,14 +277,14 @@ impl Gathered {
     fn take(
         &mut self,
         leading: Leadership,
-        epoch: Epoch,
+        decided: Moment,
         append: Append,
         pin: Option<Pin>,
         (reply, place): (oneshot::Sender<Answered<Record, Conflict>>, Place),
         partition: PartitionId,
     ) {
         let refused = match leading {
-            Leadership::Leading { epoch: current } if current == epoch => None,
+            Leadership::Leading { epoch: current } if current == decided.epoch => None,
             Leadership::Leading { epoch: current } => Some(Ok(Err(Conflict::StaleEpoch { current }))),
             Leadership::Following { leader: hint } => Some(Err(Error::NoLeader { partition, hint })),
         };
@@ -289,6 +293,7 @@ impl Gathered {
             return;
         }
         self.bytes += Wish::weight(&append, pin.as_ref());
+        self.decided = self.decided.max(decided.at);
         if let Some(pin) = pin.filter(|pin| self.pins.iter().all(|known| known.0 != pin.0)) {
             self.pins.push(pin);
         }

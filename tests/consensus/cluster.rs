@@ -6,7 +6,7 @@ use std::time::Duration;
 use everstep::consensus::{Append, Config, Leadership, LocalNetwork};
 use everstep::engine::model::{Epoch, PartitionId};
 
-use crate::node::{Disks, Node, PATIENCE};
+use crate::node::{Disks, Node, PATIENCE, decided};
 
 pub(crate) const IDS: [u64; 3] = [1, 2, 3];
 
@@ -74,7 +74,7 @@ impl Cluster {
     pub(crate) async fn append(&self, among: &[u64], append: Append) {
         loop {
             let (id, epoch) = self.leader(among).await;
-            match self.nodes[&id].handle.append(PARTITION, epoch, append.clone(), None).await {
+            match self.nodes[&id].handle.append(PARTITION, decided(epoch), append.clone(), None).await {
                 Ok(Ok(_)) => return,
                 // An earlier try was recorded after all.
                 Ok(Err(everstep::consensus::Conflict::Version { current })) if current > append.expected => {

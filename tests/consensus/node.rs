@@ -9,7 +9,7 @@ use everstep::consensus::{
     Append, Config, Consensus, Handle, Leadership, Machine, MachineOptions, StateLimits, Transport,
 };
 use everstep::engine::model::{
-    Created, Epoch, Event, ExecutionId, PartitionId, Payload, SpecHash, TenantId, Timestamp, Version,
+    Created, Epoch, Event, ExecutionId, Moment, PartitionId, Payload, SpecHash, TenantId, Timestamp, Version,
 };
 use everstep::storage::{DataDir, Driver, HardState, Log, LogOptions, MemoryHardState, MemoryStore, Store};
 use everstep::world::{Clock, Entropy, World};
@@ -59,6 +59,11 @@ impl Disks {
     pub(crate) fn of(data: &DataDir) -> Self {
         Self { log: data.log.clone(), hard_state: data.hard_state.clone(), state: data.state.clone() }
     }
+}
+
+/// Under a leadership, long ago: the node's own clock is later.
+pub(crate) fn decided(epoch: Epoch) -> Moment {
+    Moment { at: Timestamp::default(), epoch }
 }
 
 /// A node that runs.

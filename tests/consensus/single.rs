@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use everstep::consensus::{CatalogueChange, CatalogueConflict, Config, Conflict, Error, Leadership, Nowhere};
-use everstep::engine::model::{DefinitionStatus, Epoch, ExecutionId, PartitionId, SpecHash, WorkflowId};
+use everstep::engine::model::{
+    DefinitionStatus, Epoch, ExecutionId, Millis, Moment, PartitionId, SpecHash, WorkflowId,
+};
 use everstep::storage::{CacheBytes, DataDir, MemoryStore};
 
-use crate::node::{Disks, Node, PATIENCE, creation, execution, pause, tenant};
+use crate::node::{Disks, Node, PATIENCE, creation, decided, execution, pause, tenant};
 
 const FIRST: PartitionId = PartitionId(1);
 
@@ -24,9 +26,9 @@ async fn it_leads_all_its_partitions_and_records_what_it_is_asked_for() {
     assert_eq!(node.handle.partitions(), (1..=4).map(PartitionId).collect::<Vec<_>>());
 
     let epoch = node.leads(FIRST).await;
-    let record = node.handle.append(FIRST, epoch, creation(1), None).await.unwrap().unwrap();
+    let record = node.handle.append(FIRST, decided(epoch), creation(1), None).await.unwrap().unwrap();
     assert_eq!(record.execution.version, 1);
-    let record = node.handle.append(FIRST, epoch, pause(1, 1), None).await.unwrap().unwrap();
+    let record = node.handle.append(FIRST, decided(epoch), pause(1, 1), None).await.unwrap().unwrap();
     assert_eq!(record.execution.version, 2);
     let seen = node.handle.machine(FIRST).record(&tenant(), execution(1)).unwrap().unwrap();
     assert_eq!(seen.execution, record.execution);
@@ -37,13 +39,26 @@ async fn it_leads_all_its_partitions_and_records_what_it_is_asked_for() {
 async fn what_was_decided_on_old_state_is_refused_alone() {
     let node = alone(&Disks::in_memory()).await;
     let epoch = node.leads(FIRST).await;
-    node.handle.append(FIRST, epoch, creation(1), None).await.unwrap().unwrap();
+    node.handle.append(FIRST, decided(epoch), creation(1), None).await.unwrap().unwrap();
 
-    let late = node.handle.append(FIRST, epoch, pause(1, 5), None).await.unwrap();
+    let late = node.handle.append(FIRST, decided(epoch), pause(1, 5), None).await.unwrap();
     assert_eq!(late.unwrap_err(), Conflict::Version { current: 1 });
-    let stale = node.handle.append(FIRST, Epoch(0), pause(1, 1), None).await.unwrap();
+    let stale = node.handle.append(FIRST, decided(Epoch(0)), pause(1, 1), None).await.unwrap();
     assert_eq!(stale.unwrap_err(), Conflict::StaleEpoch { current: epoch });
-    node.handle.append(FIRST, epoch, pause(1, 1), None).await.unwrap().unwrap();
+    node.handle.append(FIRST, decided(epoch), pause(1, 1), None).await.unwrap().unwrap();
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_recorded_before_it_was_decided() {
+    let node = alone(&Disks::in_memory()).await;
+    let epoch = node.leads(FIRST).await;
+    // The clock was an hour ahead, and was set back meanwhile.
+    let at = node.handle.machine(FIRST).at() + Millis(3_600_000);
+    let record = node.handle.append(FIRST, Moment { at, epoch }, creation(1), None).await.unwrap().unwrap();
+    assert_eq!(record.execution.created_at, at);
+    let later = node.handle.append(FIRST, decided(epoch), creation(2), None).await.unwrap().unwrap();
+    assert!(later.execution.created_at >= at, "and the time of the partition goes on from there");
     node.stop().await;
 }
 
@@ -53,7 +68,7 @@ async fn many_at_once_share_entries_and_all_are_answered() {
     let epoch = node.leads(FIRST).await;
     let appends = (0..2_000).map(|number| {
         let handle = node.handle.clone();
-        tokio::spawn(async move { handle.append(FIRST, epoch, creation(number), None).await })
+        tokio::spawn(async move { handle.append(FIRST, decided(epoch), creation(number), None).await })
     });
     for append in appends.collect::<Vec<_>>() {
         assert_eq!(append.await.unwrap().unwrap().unwrap().execution.version, 1);
@@ -68,7 +83,7 @@ async fn a_queue_that_is_full_says_so_at_once() {
     let epoch = node.leads(FIRST).await;
     // The proposer runs on another thread; nobody else yields to it while this one fills the queue.
     let mut appends: Vec<_> = (0..100_000)
-        .map(|number| Box::pin(node.handle.append(FIRST, epoch, creation(number), None)))
+        .map(|number| Box::pin(node.handle.append(FIRST, decided(epoch), creation(number), None)))
         .collect();
     let mut refused = 0;
     for append in &mut appends {
@@ -128,7 +143,7 @@ async fn nothing_is_lost_by_an_orderly_stop_nor_by_a_crash() {
             assert_eq!(seen.unwrap().execution, record.execution, "boot {boot}");
         }
         for number in boot * 50..(boot + 1) * 50 {
-            let record = node.handle.append(FIRST, epoch, creation(number), None).await;
+            let record = node.handle.append(FIRST, decided(epoch), creation(number), None).await;
             records.push(record.unwrap().unwrap());
         }
         let times = records.iter().map(|record| record.execution.created_at);
@@ -150,7 +165,7 @@ async fn a_stopped_node_refuses() {
     let handle = node.handle.clone();
     let fatal = handle.fatal();
     node.stop().await;
-    assert_eq!(handle.append(FIRST, epoch, creation(1), None).await.unwrap_err(), Error::Stopped);
+    assert_eq!(handle.append(FIRST, decided(epoch), creation(1), None).await.unwrap_err(), Error::Stopped);
     assert_eq!(*handle.leadership(FIRST).borrow(), Leadership::Following { leader: None });
     assert_eq!(*fatal.borrow(), None, "to stop is no failure");
 }
@@ -178,7 +193,7 @@ async fn a_state_that_cannot_be_written_ends_the_node() {
     let mut fatal = node.handle.fatal();
     assert_eq!(*fatal.borrow(), None);
     state.fail_after(Some(0));
-    node.handle.append(FIRST, epoch, creation(1), None).await.unwrap().unwrap();
+    node.handle.append(FIRST, decided(epoch), creation(1), None).await.unwrap().unwrap();
     let raised = fatal.wait_for(Option::is_some);
     let reason = tokio::time::timeout(PATIENCE, raised).await.expect("it is noticed").unwrap().clone();
     assert!(reason.unwrap().contains("write the state behind"));
@@ -190,7 +205,7 @@ async fn a_change_that_no_entry_can_hold_is_refused() {
     let node = alone(&Disks::in_memory()).await;
     let epoch = node.leads(FIRST).await;
     let pin = (SpecHash([1; 32]), "x".repeat(11 << 20).into());
-    let refused = node.handle.append(FIRST, epoch, creation(1), Some(pin)).await.unwrap_err();
+    let refused = node.handle.append(FIRST, decided(epoch), creation(1), Some(pin)).await.unwrap_err();
     assert!(matches!(refused, Error::TooLarge { .. }) && refused.is_refused());
     node.stop().await;
 }

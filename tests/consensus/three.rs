@@ -6,7 +6,7 @@ use everstep::consensus::{Config, Conflict, Error, Leadership};
 use everstep::engine::model::Epoch;
 
 use crate::cluster::{Cluster, IDS, PARTITION, others};
-use crate::node::{PATIENCE, creation, execution, pause, tenant};
+use crate::node::{PATIENCE, creation, decided, execution, pause, tenant};
 
 /// More than the log keeps, and more than Raft lets pass between two snapshots.
 const MANY: u64 = 1_500;
@@ -34,7 +34,7 @@ async fn all_have_what_one_was_asked_for() {
     let (leader, epoch) = cluster.leader(&IDS).await;
     for id in others(leader) {
         let handle = &cluster.nodes[&id].handle;
-        let refused = handle.append(PARTITION, epoch, creation(99), None).await.unwrap_err();
+        let refused = handle.append(PARTITION, decided(epoch), creation(99), None).await.unwrap_err();
         assert_eq!(refused, Error::NoLeader { partition: PARTITION, hint: Some(leader) });
         handle.linearize(PARTITION).await.unwrap();
         assert_eq!(handle.machine(PARTITION).counts().live, 50, "what was acknowledged is seen everywhere");
@@ -52,7 +52,8 @@ async fn the_others_go_on_without_a_leader_that_was_cut_off() {
     cluster.network.isolate(old);
     // It still believes; nothing comes of it, and it does not say that something did.
     let handle = cluster.nodes[&old].handle.clone();
-    let lonely = tokio::spawn(async move { handle.append(PARTITION, old_epoch, pause(1, 1), None).await });
+    let lonely =
+        tokio::spawn(async move { handle.append(PARTITION, decided(old_epoch), pause(1, 1), None).await });
     cluster.append(&others(old), creation(2)).await;
     let (new, new_epoch) = cluster.leader(&others(old)).await;
     assert_ne!(new, old);
@@ -74,7 +75,8 @@ async fn the_others_go_on_without_a_leader_that_was_cut_off() {
     let seen = cluster.nodes[&old].handle.machine(PARTITION).record(&tenant(), execution(1)).unwrap();
     assert_eq!(seen.unwrap().execution.version, 1, "what no quorum had is gone");
 
-    let stale = cluster.nodes[&new].handle.append(PARTITION, old_epoch, pause(1, 1), None).await.unwrap();
+    let stale =
+        cluster.nodes[&new].handle.append(PARTITION, decided(old_epoch), pause(1, 1), None).await.unwrap();
     assert_eq!(stale.unwrap_err(), Conflict::StaleEpoch { current: new_epoch });
     cluster.stop().await;
 }

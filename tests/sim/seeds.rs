@@ -24,11 +24,21 @@ fn number(name: &str, default: u64) -> u64 {
 fn hold(seed: u64, seconds: u64) {
     let begun = std::time::Instant::now();
     std::thread::spawn(move || watch_over(seed));
+    log_if_wanted();
     let outcome = simulate(Plan::draw(seed, seconds * 1_000));
     say(&outcome, begun.elapsed().as_secs_f64());
     keep_trace(seed, &outcome);
     let first: Vec<_> = outcome.wrong.iter().take(20).collect();
     assert!(first.is_empty(), "repeat with `make sim SEED={seed} SIM_SECONDS={seconds}`: {first:#?}");
+}
+
+/// `RUST_LOG=everstep=debug` shows what the nodes say.
+fn log_if_wanted() {
+    if std::env::var_os("RUST_LOG").is_some() {
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).without_time();
+        let _before = log.with_writer(std::io::stderr).try_init();
+    }
 }
 
 /// Ends the process if the simulation does not come to an end: somewhere something is repeated without a pause.

@@ -66,8 +66,7 @@ impl State {
             events,
             claim: birth.claim,
         };
-        let proposed =
-            self.partition.consensus.append(self.partition.id, self.epoch, append, birth.pin).await;
+        let proposed = self.partition.consensus.append(self.partition.id, moment, append, birth.pin).await;
         match proposed {
             Ok(Ok(record)) => {
                 self.record = Some(record.clone());
@@ -183,7 +182,8 @@ impl State {
             Err(error) => return Ok(Proposed::Failed(error)),
         };
         let at = self.partition.world.clock.now().max(record_time(&record));
-        let events = engine::decide(&record.execution, &spec, input, Moment { at, epoch: self.epoch })?;
+        let moment = Moment { at, epoch: self.epoch };
+        let events = engine::decide(&record.execution, &spec, input, moment)?;
         if events.is_empty() {
             return Ok(Proposed::Recorded);
         }
@@ -200,7 +200,7 @@ impl State {
         drop(record);
         let append =
             Append { tenant: self.tenant.clone(), execution: self.id, expected, events, claim: None };
-        let proposed = self.partition.consensus.append(self.partition.id, self.epoch, append, None).await;
+        let proposed = self.partition.consensus.append(self.partition.id, moment, append, None).await;
         Ok(match proposed {
             Ok(Ok(record)) => {
                 self.record = Some(record);

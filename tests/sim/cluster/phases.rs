@@ -24,6 +24,8 @@ const MOVES_WITHIN: Duration = Duration::from_secs(5);
 const ENDS_WITHIN: Duration = Duration::from_secs(60);
 /// Executions in a minute of work, below which a run says nothing.
 const EXECUTIONS_MIN: usize = 30;
+/// The same for a node by itself, which is down more than half of the time.
+const EXECUTIONS_ALONE_MIN: usize = 10;
 
 /// What a simulation came to.
 pub(crate) struct Outcome {
@@ -72,7 +74,8 @@ pub(crate) fn simulate(plan: Plan) -> Outcome {
     let mut wrong = std::mem::take(&mut cluster.wrong);
     wrong.extend(invariants::all(&account));
     wrong.extend(too_little(&cluster, &account));
-    let trace = std::mem::take(&mut cluster.journal.book().lines);
+    let mut trace = std::mem::take(&mut cluster.journal.book().lines);
+    trace.extend(histories(&account, &wrong));
     Outcome {
         trace,
         wrong,
@@ -84,6 +87,19 @@ pub(crate) fn simulate(plan: Plan) -> Outcome {
         simulated: cluster.now(),
         plan: cluster.plan.clone(),
     }
+}
+
+/// The histories of the executions with which something is wrong.
+fn histories(account: &Account, wrong: &[String]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (id, (partition, kept)) in account.executions() {
+        let name = id.to_string();
+        if wrong.iter().any(|what| what.contains(&name)) {
+            lines.push(format!("history of {name} in partition {partition}"));
+            lines.extend(kept.history.iter().map(|it| format!("  {} {:?}", it.at, it.event)));
+        }
+    }
+    lines
 }
 
 fn run(cluster: &mut Cluster<'_>) -> Account {
@@ -197,7 +213,8 @@ fn members(cluster: &Cluster<'_>, partition: PartitionId) -> Vec<(u64, Door)> {
 fn too_little(cluster: &Cluster<'_>, account: &Account) -> Vec<String> {
     let mut wrong = Vec::new();
     let (count, seconds) = (account.executions().len(), cluster.plan.faulty_ms / 1_000);
-    let least = EXECUTIONS_MIN * usize::try_from(seconds).unwrap() / 60;
+    let in_a_minute = if cluster.plan.nodes == 1 { EXECUTIONS_ALONE_MIN } else { EXECUTIONS_MIN };
+    let least = in_a_minute * usize::try_from(seconds).unwrap() / 60;
     if count < least {
         wrong.push(format!("too little: {count} executions, at least {least} are expected"));
     }
