@@ -64,7 +64,7 @@ mutants: ## Plant bugs and see who finds them: all, or BUGS='LogNotSynced …'
 
 # With SCENARIO=chaos/scenarios/everything.toml that one alone, for SECONDS if given. SEED=… repeats a run.
 chaos: ## Faults against real processes: a short run, or SCENARIO=FILE for SECONDS=N
-	$(CARGO) build --locked -p everstep --bin everstep -p everstep-chaos
+	$(CARGO) build --locked -p everstep -p everstep-chaos --bin everstep --bin everstep-chaos
 ifeq ($(SCENARIO),)
 	'$(TARGET_DIR)/debug/everstep-chaos' kill --binary '$(BINARY)' $(CHAOS)
 	'$(TARGET_DIR)/debug/everstep-chaos' run chaos/scenarios/short.toml --binary '$(BINARY)'
