@@ -73,6 +73,14 @@ pub struct ClusterView {
     pub partitions: Vec<GroupView>,
 }
 
+impl ClusterView {
+    /// The nodes that can lead instead of one.
+    pub(super) fn heirs(&self, of: u64) -> BTreeSet<u64> {
+        let able = self.nodes.iter().filter(|node| node.reachable && node.unfit.is_empty());
+        able.map(|node| node.record.id).filter(|id| *id != of).collect()
+    }
+}
+
 /// One node of it.
 #[derive(Debug, Clone)]
 pub struct NodeView {
@@ -144,7 +152,8 @@ impl Handle {
     /// Hands every leadership over and takes none any more: the node is about to stop.
     pub async fn leave(&self) {
         self.inner.leaving.store(true, Ordering::SeqCst);
-        self.inner.consensus.hand_over().await;
+        let heirs = self.cluster().await.heirs(self.inner.consensus.node());
+        self.inner.consensus.hand_over(|node| heirs.contains(&node)).await;
     }
 
     /// Keeps an id for a node that will come.

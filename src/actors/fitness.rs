@@ -146,12 +146,11 @@ impl Handle {
                 tracing::info!(reason, "this node may lead again");
             }
         }
-        let heirs: BTreeSet<u64> =
-            others.iter().filter(|node| node.unfit.is_empty()).map(|node| node.record.id).collect();
+        let heirs = view.heirs(me);
         let gives_way = !unfit.is_empty() && !heirs.is_empty();
         self.inner.consensus.set_electable(!gives_way);
         if gives_way {
-            self.inner.consensus.hand_over_to(|node| heirs.contains(&node)).await;
+            self.inner.consensus.hand_over(|node| heirs.contains(&node)).await;
         }
     }
 }

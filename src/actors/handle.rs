@@ -85,6 +85,28 @@ impl Handle {
         input: &Input,
     ) -> Result<Answer, Error> {
         let partition = self.partition_of(id);
+        let leadership = self.inner.consensus.leadership(partition.id);
+        let led = *leadership.borrow();
+        let answer = self.knock(partition, caller, id, input).await;
+        if let Err(Error::Rejected(_)) = &answer {
+            // What is recorded was confirmed by that. A refusal rests on this node's state alone, and is old news if
+            // another one leads by now.
+            self.inner.consensus.linearize(partition.id).await?;
+            if !is_leading(&led) || *leadership.borrow() != led {
+                return Err(partition.no_leader());
+            }
+        }
+        answer
+    }
+
+    /// Has the actor of an execution do something.
+    async fn knock(
+        &self,
+        partition: &Arc<Partition>,
+        caller: &Caller,
+        id: ExecutionId,
+        input: &Input,
+    ) -> Result<Answer, Error> {
         if partition.directory.epoch().is_none() {
             return Err(partition.no_leader());
         }

@@ -177,14 +177,9 @@ impl Handle {
         }
     }
 
-    /// Hands over every partition this node leads, each to the voter that lacks least. Those that nobody takes in
-    /// time are kept.
-    pub async fn hand_over(&self) {
-        self.hand_over_to(|_| true).await;
-    }
-
-    /// As [`Handle::hand_over`], to nodes that will do.
-    pub async fn hand_over_to(&self, will_do: impl Fn(u64) -> bool) {
+    /// Hands over every partition this node leads, each to the voter that lacks least among those that will do. Those
+    /// that nobody takes in time are kept.
+    pub async fn hand_over(&self, will_do: impl Fn(u64) -> bool) {
         let all = std::iter::once(PartitionId::CATALOGUE).chain(self.partitions());
         let led = all.filter(|id| matches!(*self.leadership(*id).borrow(), Leadership::Leading { .. }));
         let moves = led.filter_map(|id| {
