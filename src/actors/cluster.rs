@@ -203,6 +203,15 @@ impl Handle {
     }
 
     pub(super) async fn change_nodes_here(&self, change: NodeChange) -> Result<Answer, Error> {
+        if matches!(change, NodeChange::Reserve | NodeChange::Register { id: 0, .. }) {
+            let voters = self.inner.consensus.group_view(PartitionId::CATALOGUE).voters;
+            if let Some(node) =
+                unrecorded(&voters, &self.inner.consensus.machine(PartitionId::CATALOGUE).nodes())
+            {
+                let reason = format!("the cluster is forming: node {node} has not registered yet");
+                return Err(Error::Unavailable { reason });
+            }
+        }
         Ok(Answer::Node(self.inner.consensus.change_nodes(change).await?))
     }
 
@@ -242,5 +251,24 @@ impl Handle {
             Ok(Answer::Standing(standing)) => Some(standing),
             Ok(_) | Err(_) => None,
         }
+    }
+}
+
+/// A node that votes without having registered. As long as there is one, nobody is given the next free id: it might be
+/// that node's.
+fn unrecorded(voters: &BTreeSet<u64>, nodes: &[NodeRecord]) -> Option<u64> {
+    voters.iter().copied().find(|voter| nodes.iter().all(|node| node.id != *voter))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_new_id_is_given_before_all_founders_are_known() {
+        let node = |id| NodeRecord { id, ..NodeRecord::default() };
+        let voters = BTreeSet::from([1, 2, 3]);
+        assert_eq!(unrecorded(&voters, &[node(1), node(3)]), Some(2));
+        assert_eq!(unrecorded(&voters, &[node(1), node(2), node(3), node(4)]), None);
     }
 }

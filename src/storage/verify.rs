@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::{fs, io};
 
 use nix::unistd::{AccessFlags, access};
@@ -132,7 +133,10 @@ impl Place {
         if databases.iter().all(|at| writable(at) && writable(&at.join("db"))) {
             return Ok(Self::Own(path.to_owned()));
         }
-        Self::copied(path, &scratch.join(format!("everstep-verify-{}", std::process::id())))
+        // Several may be at it, also in one process.
+        static COPIES: AtomicU64 = AtomicU64::new(0);
+        let (process, copy) = (std::process::id(), COPIES.fetch_add(1, Ordering::Relaxed));
+        Self::copied(path, &scratch.join(format!("everstep-verify-{process}-{copy}")))
     }
 
     fn copied(path: &Path, to: &Path) -> Result<Self> {
