@@ -55,10 +55,10 @@ pub(super) async fn stream(
     let asked = query.parsed("last_event_id", "the id of an event, a whole number", ask::whole)?;
     let after = ask::last_event_id(&headers)?.or(asked).unwrap_or(0);
     let (record, spec) = calls::with_spec(&front.handle, &caller, id).await?;
-    if record.execution.status.is_finished() && record.execution.version <= after {
+    calls::check_after("last_event_id", &record, after)?;
+    if record.execution.status.is_finished() && record.execution.version == after {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    calls::check_after("last_event_id", &record, after)?;
     let mut response = Response::new(body(&front, caller, id, after, spec));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

@@ -218,6 +218,10 @@ async fn a_reader_ahead_of_the_history_is_told_so() {
             "{query}: {problem}"
         );
     }
+    let noop = r#"{"definition": {"name": "done", "steps": [{"type": "noop"}]}}"#;
+    let (_, done) = node.json("POST", "/api/executions?wait=10s", noop).await;
+    let beyond = format!("/api/executions/{}/stream?last_event_id=4294967295", done["id"].as_str().unwrap());
+    assert_eq!(node.json("GET", &beyond, "").await.0, 400, "also when nothing can come any more");
     let (status, page) = node.json("GET", &format!("{path}/history?cursor=hffffffff"), "").await;
     assert_eq!((status, &page["items"]), (200, &json!([])));
     let mut client = ExecutionServiceClient::new(node.router.clone());
