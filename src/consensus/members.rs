@@ -163,7 +163,10 @@ impl Handle {
                     Leadership::Following { .. } | Leadership::Leading { .. } => {}
                 }
                 group.raft.trigger().transfer_leader(to).await.map_err(|_| Error::Stopped)?;
-                let _again = tokio::time::timeout(TRANSFER_AGAIN, leadership.changed()).await;
+                if let Ok(Err(_)) = tokio::time::timeout(TRANSFER_AGAIN, leadership.changed()).await {
+                    // Nobody tells any more who leads: without this the loop would not pause.
+                    return Err(Error::Stopped);
+                }
             }
         };
         let ms = u64::try_from(TRANSFER_DEADLINE.as_millis()).unwrap_or(u64::MAX);
