@@ -216,10 +216,8 @@ async fn a_node_comes_back_into_a_cluster_that_is_led_by_nodes_that_joined_later
     cluster.until(4, |it| moved(it) && (1..=3).all(|id| node_of(it, id)["votes"] == 0)).await;
     let mut third = cluster.nodes.remove(2);
     third.stop().await;
-    let begun = std::time::Instant::now();
     // Its settings name the first three; where the leaders listen, its own catalogue tells.
     let third = Server::with(third.dir, founding(&cluster.peers[..3], 3), None).await.unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(5), "it looked for a leader at {:?}", begun.elapsed());
     third.get("/api/executions").await;
 }
 
