@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::definition::{NoDuration, duration_of};
 use crate::model::{Fault, Millis, Payload, Timestamp, codes, limits};
 
 /// The end of a wait that begins now, from `for` (a duration) or `until` (an instant). May lie in the
@@ -29,27 +30,13 @@ pub(super) fn output(until: Timestamp) -> Payload {
 }
 
 fn duration(value: &Value) -> Result<Millis, Fault> {
-    let unreadable = || {
-        schema(&format!(
-            "params/for is {value}, and has to be a duration such as 500ms, 10s, 5m, 2h, 3d or a number of seconds"
-        ))
-    };
-    let ms = match value {
-        Value::Number(seconds) => seconds.as_f64().map(|seconds| seconds * 1_000.0),
-        Value::String(text) => text_ms(text.trim()),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    };
-    let ms = ms.filter(|ms| *ms >= 0.0).ok_or_else(unreadable)?;
-    // Casting saturates; what is too long is refused by the caller.
-    Ok(Millis(ms.round() as u64))
-}
-
-fn text_ms(text: &str) -> Option<f64> {
-    let units = [("ms", 1.0), ("s", 1e3), ("m", 6e4), ("h", 3.6e6), ("d", 86.4e6)];
-    let with_unit = |(unit, ms): (&str, f64)| Some((text.strip_suffix(unit)?.trim_end(), ms));
-    let (amount, ms) = units.into_iter().find_map(with_unit).unwrap_or((text, 1e3));
-    let plain = amount.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    amount.parse::<f64>().ok().filter(|_| plain).map(|amount| amount * ms)
+    duration_of(value).map_err(|why| {
+        let code = match why {
+            NoDuration::TooLong => codes::LIMIT,
+            NoDuration::Unreadable | NoDuration::Negative => codes::SCHEMA,
+        };
+        Fault::fatal(code, format!("params/for is {value}, which {why}"))
+    })
 }
 
 fn instant(value: &Value) -> Result<Timestamp, Fault> {

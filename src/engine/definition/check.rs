@@ -225,7 +225,7 @@ impl<'n> Cursor<'n> {
     pub(super) fn duration(&self, findings: &mut Findings) -> Option<Millis> {
         let parsed = match &self.node.kind {
             Kind::Text(text) => duration::parse(text),
-            Kind::Number(number) => duration::from_seconds(number.as_f64().unwrap_or(f64::NAN)),
+            Kind::Number(number) => duration::from_seconds(number),
             Kind::Null | Kind::Bool(_) | Kind::List(_) | Kind::Map(_) => {
                 self.wrong_type("a duration", findings);
                 return None;

@@ -1,14 +1,46 @@
 //! Lengths of time as people write them.
 
+use std::fmt;
+
+use serde_json::{Number, Value};
+
 use crate::model::Millis;
 use crate::model::limits::DURATION_MS_MAX;
 
-/// Why a text is no length of time.
-pub(super) const NONE: &str = "is no length of time: write 500ms, 10s, 5m, 2h, 3d or a number of seconds";
+/// Why something is no length of time. Displayed, it belongs behind what was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoDuration {
+    /// It cannot be read as one.
+    Unreadable,
+    /// It is less than nothing.
+    Negative,
+    /// It is longer than [`DURATION_MS_MAX`].
+    TooLong,
+}
 
-/// Reads `500ms`, `10s`, `1.5h`, `5m`, `2h`, `3d`, and a number of seconds in quotes. Errors: what is
-/// wrong, to be put behind the text.
-pub(super) fn parse(text: &str) -> Result<Millis, String> {
+impl fmt::Display for NoDuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable => {
+                f.write_str("is no length of time: write 500ms, 10s, 5m, 2h, 3d or a number of seconds")
+            }
+            Self::Negative => f.write_str("is negative"),
+            Self::TooLong => write!(f, "is longer than {}", Millis(DURATION_MS_MAX)),
+        }
+    }
+}
+
+/// Reads a length of time that an expression gave: a text as in a definition, or a number of seconds.
+pub fn duration_of(value: &Value) -> Result<Millis, NoDuration> {
+    match value {
+        Value::String(text) => parse(text),
+        Value::Number(number) => from_seconds(number),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => Err(NoDuration::Unreadable),
+    }
+}
+
+/// Reads `500ms`, `10s`, `1.5h`, `5m`, `2h`, `3d`, and a number of seconds in quotes.
+pub(super) fn parse(text: &str) -> Result<Millis, NoDuration> {
     let text = text.trim();
     let units = [("ms", 1.0), ("s", 1e3), ("m", 6e4), ("h", 3.6e6), ("d", 86.4e6)];
     let (amount, ms) = units
@@ -20,23 +52,26 @@ pub(super) fn parse(text: &str) -> Result<Millis, String> {
     let number: Option<f64> = amount.parse().ok().filter(|_| digits);
     match number {
         Some(number) => from_ms(number * ms),
-        None => Err(NONE.to_owned()),
+        None => Err(NoDuration::Unreadable),
     }
 }
 
 /// Reads a number of seconds.
-pub(super) fn from_seconds(seconds: f64) -> Result<Millis, String> {
-    from_ms(seconds * 1e3)
+pub(super) fn from_seconds(seconds: &Number) -> Result<Millis, NoDuration> {
+    from_ms(seconds.as_f64().unwrap_or(f64::NAN) * 1e3)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked against the limit")]
 #[expect(clippy::cast_precision_loss, reason = "the limit is far below 53 bits")]
-fn from_ms(ms: f64) -> Result<Millis, String> {
-    if ms.is_nan() || ms < 0.0 {
-        return Err("is negative".to_owned());
+fn from_ms(ms: f64) -> Result<Millis, NoDuration> {
+    if ms.is_nan() {
+        return Err(NoDuration::Unreadable);
+    }
+    if ms < 0.0 {
+        return Err(NoDuration::Negative);
     }
     if ms > DURATION_MS_MAX as f64 {
-        return Err(format!("is longer than {}", Millis(DURATION_MS_MAX)));
+        return Err(NoDuration::TooLong);
     }
     Ok(Millis(ms.round() as u64))
 }

@@ -42,8 +42,8 @@ mod schema;
 mod spec;
 mod yaml;
 
+pub use duration::{NoDuration, duration_of};
 pub use finding::{Finding, render};
-pub use runner::duration_of;
 pub use schema::Schema;
 pub use spec::{
     Backoff, Join, Matcher, OnError, OnLost, OnTimeout, Pure, RetryPolicy, Spec, StepKind, StepSpec,

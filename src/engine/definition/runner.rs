@@ -6,7 +6,7 @@ use crate::expression::nearest;
 
 use super::check::{Cursor, Findings};
 use super::node::Kind;
-use super::{Misfit, Pure, RunnerCatalogue, RunnerShape, StepKind, duration};
+use super::{Misfit, Pure, RunnerCatalogue, RunnerShape, StepKind};
 
 /// What runs a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -257,17 +257,4 @@ fn check_cases(step: &Cursor<'_>, findings: &mut Findings) {
 /// Whether a value is a string with an expression in it.
 pub(super) fn is_template(at: &Cursor<'_>) -> bool {
     matches!(&at.node.kind, Kind::Text(text) if text.contains("${"))
-}
-
-/// Reads a length of time that a template gave, as `delay` does. Errors: why it is none, to be put behind
-/// the value.
-pub fn duration_of(value: &serde_json::Value) -> Result<crate::model::Millis, String> {
-    match value {
-        serde_json::Value::String(text) => duration::parse(text),
-        serde_json::Value::Number(number) => duration::from_seconds(number.as_f64().unwrap_or(f64::NAN)),
-        serde_json::Value::Null
-        | serde_json::Value::Bool(_)
-        | serde_json::Value::Array(_)
-        | serde_json::Value::Object(_) => Err(duration::NONE.to_owned()),
-    }
 }
