@@ -18,6 +18,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::sled_store::{OPEN_ATTEMPTS_MAX, OPEN_PAUSE};
 use super::{Error, FileHardState, Result, SledStore};
 
 /// The layout this release writes.
@@ -145,12 +146,17 @@ pub(super) fn lock_unchanged(path: &Path) -> Result<Option<File>> {
     }
 }
 
+/// Takes a lock. A process that this one starts has the lock as well until it runs its own program, so whoever has
+/// just let go of the lock may find it taken for a moment.
 fn hold(file: File, path: &Path, at: PathBuf) -> Result<File> {
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(Error::Locked { path: path.to_owned() }),
-        Err(fs::TryLockError::Error(source)) => Err(Error::Open { path: at, source }),
+    for _ in 1..OPEN_ATTEMPTS_MAX {
+        match file.try_lock() {
+            Err(fs::TryLockError::WouldBlock) => std::thread::sleep(OPEN_PAUSE),
+            Ok(()) => return Ok(file),
+            Err(fs::TryLockError::Error(source)) => return Err(Error::Open { path: at, source }),
+        }
     }
+    Err(Error::Locked { path: path.to_owned() })
 }
 
 /// Makes a directory, unless it is there, that only the node's user can enter.

@@ -75,9 +75,10 @@ const STUB_BYTES: usize = 9;
 /// How often a reader tries again when a value in pieces is replaced under it.
 const READ_ATTEMPTS_MAX: usize = 16;
 
-/// How often a locked database is tried, and the pause between: longer than sled needs to finish its last write.
-const OPEN_ATTEMPTS_MAX: usize = 100;
-const OPEN_PAUSE: Duration = Duration::from_millis(20);
+/// How often a lock is tried, and the pause between: longer than sled needs to finish its last write, and than a
+/// process needs to start.
+pub(super) const OPEN_ATTEMPTS_MAX: usize = 100;
+pub(super) const OPEN_PAUSE: Duration = Duration::from_millis(20);
 
 /// A sled database in a directory.
 #[derive(Debug)]

@@ -94,6 +94,21 @@ fn a_directory_in_use_and_one_that_is_not_there_are_refused() {
     drop(dir);
 }
 
+/// As while another thread of this process starts a program, which has the lock too until it runs.
+#[test]
+fn a_lock_that_is_let_go_of_in_a_moment_is_waited_for() {
+    let home = tempfile::tempdir().unwrap();
+    filled(home.path(), |_| {});
+    let lock = std::fs::File::open(home.path().join("lock")).unwrap();
+    lock.lock().unwrap();
+    let other = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        drop(lock);
+    });
+    assert!(verify(home.path()).unwrap().ok);
+    other.join().unwrap();
+}
+
 fn names(path: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(path).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
