@@ -10,4 +10,5 @@ mod model;
 mod powerloss;
 mod store;
 mod support;
+mod torn;
 mod verify;

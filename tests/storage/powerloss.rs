@@ -13,7 +13,7 @@ use everstep::storage::{CacheBytes, DataDir, Log, LogEntry, LogOptions, Store, W
 use crate::support::{NODE, copy_dir, open_dir, plain, wait};
 
 /// Set for the child: where to work.
-const CHILD_DIR: &str = "EVERSTEP_POWERLOSS_DIR";
+pub(crate) const CHILD_DIR: &str = "EVERSTEP_POWERLOSS_DIR";
 
 /// Set for the child: how many times larger its entries are.
 const CHILD_FACTOR: &str = "EVERSTEP_POWERLOSS_FACTOR";
@@ -46,7 +46,7 @@ fn sized(index: u64, factor: usize) -> LogEntry {
     LogEntry { bytes: plain.bytes.repeat(factor).into(), ..plain }
 }
 
-fn child(test: &str, home: &Path, factor: usize) -> Command {
+pub(crate) fn child(test: &str, home: &Path, factor: usize) -> Command {
     let dir = home.join("dir");
     std::fs::create_dir_all(&dir).unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -76,7 +76,7 @@ fn numbers_until_the_power_fails(mut child: Child) -> Vec<u64> {
     numbers
 }
 
-fn acknowledge(number: u64) {
+pub(crate) fn acknowledge(number: u64) {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "ack {number}").unwrap();
     stdout.flush().unwrap();
