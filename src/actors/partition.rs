@@ -20,9 +20,6 @@ pub(crate) const ACTIVE_MAX: usize = 20_000;
 pub(crate) const OWED_ACTIVE_MAX: usize = 2 * ACTIVE_MAX;
 /// Unfinished executions of one partition. Each costs about 100 bytes of memory while parked.
 pub(crate) const LIVE_MAX: usize = 2_000_000;
-/// Bytes of state of one partition that the log has and the store does not. They are in memory until a
-/// checkpoint has written them, and a start replays them; more means that the disk does not keep up.
-pub(crate) const DIRTY_BYTES_MAX: usize = 256 << 20;
 /// What a refused caller is told to wait.
 pub(crate) const RETRY_AFTER_MS: u64 = 500;
 
@@ -93,11 +90,10 @@ impl Partition {
 
     /// Refuses new executions while too many live, or too much of what they did waits for the disk.
     pub(crate) fn admit_submission(&self) -> Result<(), Error> {
-        let counts = self.machine().counts();
-        if counts.live >= LIVE_MAX {
+        if self.machine().counts().live >= LIVE_MAX {
             return Err(overloaded("unfinished executions in this partition"));
         }
-        if counts.dirty_bytes >= DIRTY_BYTES_MAX {
+        if self.machine().is_behind() {
             return Err(overloaded("state that waits for the disk"));
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! Both front ends from outside, over a node in memory.
 
+mod behind;
 mod calls;
 mod connections;
 mod contract;
@@ -53,21 +54,29 @@ struct Node {
 
 impl Node {
     async fn start() -> Self {
+        let runners = |world: &World| Registry::new(Settings::default(), world.clock.clone()).expect("runners");
+        Self::start_on(Arc::new(MemoryStore::new()), StateLimits::default(), runners).await
+    }
+
+    /// A node with that state database, with that much room in memory, and with those runners.
+    async fn start_on(
+        state: Arc<dyn Store>,
+        limits: StateLimits,
+        runners: impl FnOnce(&World) -> Registry,
+    ) -> Self {
         let world = World { clock: Arc::new(Counter::default()), entropy: Arc::new(Counter::default()) };
-        let store = || -> Arc<dyn Store> { Arc::new(MemoryStore::new()) };
-        let options = LogOptions::new(store(), Arc::new(MemoryHardState::default()), 1);
+        let options = LogOptions::new(Arc::new(MemoryStore::new()), Arc::new(MemoryHardState::default()), 1);
         let (log, recovered) = Log::open(LogOptions { driver: Driver::Task, ..options }).expect("a log");
         let config = Config { partitions: 1, ..Config::single(1) };
-        let state = store();
         let machine = |id| {
-            let (partition, limits) = (PartitionId(id), StateLimits::default());
+            let (partition, limits) = (PartitionId(id), limits.clone());
             Machine::open(MachineOptions { partition, store: state.clone(), limits }).expect("a state")
         };
         let machines = vec![machine(0), machine(1)];
         let consensus =
             Consensus::start(config, world.clone(), log, recovered, machines, Arc::new(Nowhere)).await;
         let consensus = consensus.expect("consensus");
-        let runners = Registry::new(Settings::default(), world.clock.clone()).expect("runners");
+        let runners = runners(&world);
         let tree = Tree::start(
             consensus.handle(),
             Arc::new(runners),

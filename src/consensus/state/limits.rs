@@ -12,6 +12,9 @@ pub struct Limits {
     pub cache_bytes_max: usize,
     /// Compiled definitions kept in memory.
     pub specs_max: usize,
+    /// Bytes that the store may lack before nothing new should begin. They are in memory until a checkpoint has
+    /// written them, and a start replays them; more means that the disk does not keep up.
+    pub dirty_bytes_max: usize,
     /// Records one checkpoint writes. A slice should stay near a millisecond of disk.
     pub slice_records_max: usize,
     /// Bytes one checkpoint writes, about; a single larger record still goes.
@@ -49,6 +52,7 @@ impl Default for Limits {
             cache_records_max: 512,
             cache_bytes_max: 1 << 20,
             specs_max: 1_024,
+            dirty_bytes_max: 256 << 20,
             slice_records_max: 512,
             slice_bytes_max: 384 << 10,
             slice_looks_max: 8_192,

@@ -239,6 +239,12 @@ impl Machine {
         }
     }
 
+    /// Whether the store lacks so much that nothing new should begin.
+    pub fn is_behind(&self) -> bool {
+        let dirty_bytes_max = self.limits.dirty_bytes_max;
+        self.counts().dirty_bytes >= dirty_bytes_max
+    }
+
     /// How many executions of a workflow have not finished, in this partition.
     pub fn running_of(&self, tenant: &TenantId, workflow: WorkflowId) -> usize {
         let state = self.state();
