@@ -9,4 +9,5 @@ mod doors;
 mod examples;
 mod executions;
 mod harness;
+mod limits;
 mod tidy;
