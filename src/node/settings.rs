@@ -175,6 +175,8 @@ pub struct HttpSettings {
     pub allow_private: bool,
     /// Hosts that may be called wherever they are.
     pub allow_hosts: Vec<String>,
+    /// Certificate authorities, as PEM, that are trusted beside the system's. Empty: none.
+    pub authority: PathBuf,
 }
 
 /// What the node says of itself.

@@ -130,6 +130,7 @@ fn runner_settings(settings: &Settings, disk: &DataDir, address: SocketAddr) -> 
             allow_loopback: http.allow_loopback,
             allow_private: http.allow_private,
             allow_hosts: http.allow_hosts.clone(),
+            authority: Some(http.authority.clone()).filter(|path| !path.as_os_str().is_empty()),
             own_listeners: vec![address],
             ..defaults.http
         },

@@ -36,6 +36,14 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The certificate authorities for requests cannot be read.
+    #[error("read the certificate authorities at {path} (http.authority): {reason}")]
+    Authority {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// A sandbox is required and this system has none.
     #[error("a sandbox is required for shell steps (require_sandbox) and cannot be had: {reason}")]
     Sandbox {
@@ -53,10 +61,10 @@ pub struct Registry {
 impl Registry {
     /// All built-in runners.
     ///
-    /// Touches the file system only if shell steps are enabled. Errors: [`Error::WorkDir`] and
-    /// [`Error::Sandbox`], both only for shell steps.
+    /// Touches the file system only if shell steps are enabled or authorities are named. Errors: [`Error::WorkDir`] and
+    /// [`Error::Sandbox`], both only for shell steps; [`Error::Authority`].
     pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        let egress = Arc::new(Egress::new(settings.http, clock));
+        let egress = Arc::new(Egress::new(settings.http, clock)?);
         let empty = Self { runners: BTreeMap::new() };
         Ok(empty
             .with(Arc::new(Shell::new(settings.shell)?))

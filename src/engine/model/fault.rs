@@ -76,6 +76,8 @@ pub mod codes {
     pub const KILLED: &str = "killed";
     /// A connection could not be made or broke.
     pub const CONNECTION: &str = "connection";
+    /// The other end showed a certificate that is not trusted.
+    pub const CERTIFICATE: &str = "certificate";
     /// The runner itself broke.
     pub const INTERNAL: &str = "internal";
 }

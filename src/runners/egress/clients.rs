@@ -6,11 +6,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use reqwest::{Client, redirect};
-use rustls::crypto::CryptoProvider;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls::ClientConfig;
 
 use super::guard::Admitted;
+use super::trust::{Trust, no_tls};
 use crate::engine::model::{Fault, TenantId, codes};
 
 /// Clients kept. Each is one host of one tenant; the ones used last stay.
@@ -34,13 +33,17 @@ struct Key {
 }
 
 /// The clients of a node, the one used last in front.
-#[derive(Default)]
 pub(super) struct Clients {
     kept: Mutex<VecDeque<(Key, Client)>>,
+    trust: Trust,
     tls: OnceLock<Arc<ClientConfig>>,
 }
 
 impl Clients {
+    pub(super) fn new(trust: Trust) -> Self {
+        Self { kept: Mutex::default(), trust, tls: OnceLock::new() }
+    }
+
     /// A client for an admitted URL. Errors: a fault if TLS cannot be set up on this system.
     pub(super) fn client(&self, tenant: &TenantId, admitted: &Admitted) -> Result<Client, Fault> {
         let key = Key {
@@ -84,37 +87,15 @@ impl Clients {
         builder.build().map_err(|error| unready(&error))
     }
 
-    /// TLS with the system's certificate authorities, read on the first use: a node that calls no https
+    /// TLS, with the system's certificate authorities read on the first use: a node that calls no https
     /// URL needs none.
     fn tls(&self) -> Result<Arc<ClientConfig>, Fault> {
         if let Some(tls) = self.tls.get() {
             return Ok(Arc::clone(tls));
         }
-        let config = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .and_then(BuilderVerifierExt::with_platform_verifier)
-            .map_err(|error| unready(&error))?
-            .with_no_client_auth();
+        let config = self.trust.config().map_err(|error| unready(&error))?;
         Ok(Arc::clone(self.tls.get_or_init(|| Arc::new(config))))
     }
-}
-
-/// The one crypto provider of the process. Two in one graph would panic at first use.
-fn provider() -> Arc<CryptoProvider> {
-    if CryptoProvider::get_default().is_none() {
-        // Losing the race to another installer is as good as winning it.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    }
-    Arc::clone(CryptoProvider::get_default().expect("a provider was just installed"))
-}
-
-/// For plain http: trusts nobody, and is never asked.
-fn no_tls() -> ClientConfig {
-    ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .expect("the provider knows the default versions")
-        .with_root_certificates(RootCertStore::empty())
-        .with_no_client_auth()
 }
 
 fn unready(error: &dyn std::error::Error) -> Fault {
@@ -137,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_client_is_kept_for_one_tenant_host_and_address() {
-        let clients = Clients::default();
+        let clients = Clients::new(Trust::default());
         let (ada, bob) = (TenantId::new("ada").expect("a slug"), TenantId::new("bob").expect("a slug"));
         let use_once = |tenant: &TenantId, host: &str, address: &str| {
             clients.client(tenant, &admitted(host, address)).expect("plain http needs nothing");

@@ -9,6 +9,7 @@
 //! - [`address`] says what kind of place an address is;
 //! - [`guard`] decides by it;
 //! - [`clients`] keeps connections, each usable only for the addresses that were admitted;
+//! - [`trust`] says whose certificates are good, and what is wrong with others;
 //! - [`send`] makes a request, follows redirects and reads a bounded answer.
 //!
 //! Caveats: an admitted host can still forward what it gets; proxies from the environment are ignored,
@@ -18,18 +19,22 @@ mod address;
 mod clients;
 mod guard;
 mod send;
+mod trust;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::Error;
 use crate::engine::model::Timestamp;
 use crate::world::Clock;
 
 use clients::Clients;
 use guard::Guard;
+use trust::Trust;
 
 pub(super) use send::{Request, Response};
 
@@ -43,6 +48,8 @@ pub struct HttpSettings {
     /// Hosts that are admitted whatever their addresses: a name, `*.` and a domain, or an address; each
     /// may carry `:port`. The node's own listeners stay refused.
     pub allow_hosts: Vec<String>,
+    /// A file of certificate authorities, as PEM, that are trusted beside the system's.
+    pub authority: Option<PathBuf>,
     /// Where this node listens. Never admitted: a workflow must not speak to its node with the node's
     /// own standing.
     pub own_listeners: Vec<SocketAddr>,
@@ -61,6 +68,7 @@ impl Default for HttpSettings {
             allow_loopback: false,
             allow_private: false,
             allow_hosts: Vec::new(),
+            authority: None,
             own_listeners: Vec::new(),
             timeout: Duration::from_secs(60),
             concurrent_max: 256,
@@ -79,9 +87,11 @@ pub(super) struct Egress {
 }
 
 impl Egress {
-    pub(super) fn new(settings: HttpSettings, clock: Arc<dyn Clock>) -> Self {
+    /// Errors: [`Error::Authority`].
+    pub(super) fn new(settings: HttpSettings, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let turns = Semaphore::new(settings.concurrent_max);
-        Self { guard: Guard::new(&settings), clients: Clients::default(), settings, clock, turns }
+        let trust = Trust::read(settings.authority.as_deref())?;
+        Ok(Self { guard: Guard::new(&settings), clients: Clients::new(trust), settings, clock, turns })
     }
 
     /// The time of day.

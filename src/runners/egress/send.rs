@@ -8,6 +8,7 @@ use reqwest::{Method, StatusCode, Url};
 use serde_json::{Map, Value, json};
 
 use super::Egress;
+use super::trust::distrusted;
 use crate::engine::model::{Fault, TenantId, Timestamp, codes};
 use crate::runners::{Attempt, fit};
 
@@ -42,7 +43,7 @@ pub(in crate::runners) struct Response {
 impl Egress {
     /// Makes one request for an attempt, with the headers that let the other side tell a repeat.
     ///
-    /// Errors: `refused`, `connection`, `timeout` (of the attempt's deadline, or of the settings if it
+    /// Errors: `refused`, `connection`, `certificate`, `timeout` (of the attempt's deadline, or of the settings if it
     /// has none), `limit` for a body beyond the cap. Any status is an answer, not an error.
     pub(in crate::runners) async fn send(
         &self,
@@ -211,6 +212,9 @@ fn redirect(request: &mut Request, status: StatusCode, target: Url) {
 /// A connection that could not be made, or broke. The URL stays out: it may hold a secret.
 fn broken(error: reqwest::Error) -> Fault {
     let error = error.without_url();
+    if let Some(fault) = distrusted(&error) {
+        return fault;
+    }
     let mut message = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
