@@ -37,6 +37,8 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub use grpc::rubbish::ask as ask_rubbish;
 pub use router::{openapi, router};
 pub use serve::{ConnectionLimits, serve};
 pub use settings::{Access, ApiSettings};

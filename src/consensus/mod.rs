@@ -74,4 +74,6 @@ pub use state::{
     Applied, CheckpointDone, Counts, Error as StateError, Limits as StateLimits, Machine, MachineOptions,
     SnapshotReader, Staging, Watch,
 };
+#[cfg(any(test, feature = "fuzzing"))]
+pub use state::rubbish::install as install_rubbish;
 pub use view::{ListQuery, LiveRow, Membership, NodeRecord, Page, Record, Workflow, WorkflowVersion};

@@ -37,6 +37,8 @@ use crate::engine::definition::RunnerShape;
 use crate::engine::model::{AttemptNumber, ExecutionId, Fault, Payload, TenantId, Timestamp};
 
 pub use egress::HttpSettings;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use egress::rubbish::admit as admit_rubbish;
 pub use registry::{Error, Registry, Settings};
 pub use shell::{ShellLimits, ShellSettings};
 

@@ -38,6 +38,17 @@ pub fn encode<T: Serialize + ?Sized>(kind: Kind, version: u16, value: &T) -> Vec
     let mut bytes = vec![0; HEADER_BYTES];
     bincode::serde::encode_into_std_write(value, &mut bytes, bincode::config::standard())
         .expect("stored types are plain data");
+    seal(kind, version, bytes)
+}
+
+/// As [`encode`], around bytes that need not be anything.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn encode_raw(kind: Kind, version: u16, body: &[u8]) -> Vec<u8> {
+    seal(kind, version, [&[0; HEADER_BYTES][..], body].concat())
+}
+
+/// Fills in the header in front of a body.
+fn seal(kind: Kind, version: u16, mut bytes: Vec<u8>) -> Vec<u8> {
     let length = u32::try_from(bytes.len() - HEADER_BYTES).expect("a stored value is below 4 GiB");
     bytes[0..2].copy_from_slice(&kind.0.to_le_bytes());
     bytes[2..4].copy_from_slice(&version.to_le_bytes());

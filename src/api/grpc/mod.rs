@@ -5,6 +5,8 @@ mod convert;
 mod executions;
 mod health;
 mod read;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod rubbish;
 mod status;
 mod workflows;
 

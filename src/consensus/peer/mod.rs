@@ -30,6 +30,8 @@ mod link;
 mod listen;
 mod peers;
 mod request;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod rubbish;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -38,6 +38,8 @@ mod machine;
 mod nodes;
 mod overlay;
 mod packs;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod rubbish;
 mod snapshot;
 mod specs;
 mod staging;

@@ -43,10 +43,20 @@ impl Guard {
     /// address.
     pub(super) async fn admit(&self, url: Url) -> Result<Admitted, Fault> {
         let (host, port) = Self::place_of(&url)?;
+        let found = match host {
+            Host::Domain(name) => resolve(name, port).await?,
+            Host::Ipv4(_) | Host::Ipv6(_) => Vec::new(),
+        };
+        self.admit_at(url, found)
+    }
+
+    /// As [`Guard::admit`], for a URL whose host, if it is a name, was found at these addresses.
+    pub(super) fn admit_at(&self, url: Url, found: Vec<SocketAddr>) -> Result<Admitted, Fault> {
+        let (host, port) = Self::place_of(&url)?;
         let addresses = match host {
             Host::Ipv4(address) => vec![SocketAddr::new(address.into(), port)],
             Host::Ipv6(address) => vec![SocketAddr::new(address.into(), port)],
-            Host::Domain(name) => resolve(name, port).await?,
+            Host::Domain(_) => found,
         };
         self.check(&host.to_string(), port, &addresses)?;
         Ok(Admitted { url, addresses })

@@ -18,6 +18,8 @@
 mod address;
 mod clients;
 mod guard;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod rubbish;
 mod send;
 mod trust;
 
