@@ -15,12 +15,14 @@
 //!
 //! - W1, W19: every acknowledged submission exists once, under the acknowledged id, and finishes.
 //! - W2: histories have no gaps, their time never runs back, and what was read earlier stays true.
+//! - W3: what follows what in a history is lawful.
 //! - W4: per attempt one start at most, one outcome at most, and no outcome without a start.
 //! - W6: whatever happened outside was started in the history before.
 //! - W7: a completed step is never run again.
 //! - W8: no wait ends before its time.
 //! - W11: an acknowledged cancel is followed by no start.
 //! - W14: no read tells less than one that ended before it began.
+//! - W17: what is counted is what is listed.
 //!
 //! A run that did too little work, or whose kills never hit an attempt in flight, proves nothing and fails.
 //!
@@ -33,15 +35,19 @@ mod api;
 mod client;
 mod clock;
 mod cluster;
+mod counts;
 mod door;
 mod effects;
+mod eio;
 mod fault;
 mod history;
 mod kill;
+mod lawful;
 mod measure;
 mod net;
 mod ports;
 mod power;
+mod preload;
 mod probe;
 mod process;
 mod recorder;

@@ -23,7 +23,7 @@ use crate::scenario::{Deck, Scenario};
 use crate::seed::{self, Random};
 use crate::summary::Summary;
 use crate::verdict;
-use crate::{clock, report, site};
+use crate::{clock, counts, eio, report, site};
 
 /// The longest an election may take with the settings nodes have by default, and thereby a lease.
 const LEASE: Duration = Duration::from_millis(300);
@@ -120,6 +120,7 @@ async fn break_and_check(args: &RunArgs, scenario: &Scenario, seed: u64, dir: &P
     let workflow =
         site::create(&door, &client::definition(&effects, &format!("http://{recorder_at}/"))).await?;
     let probed = site::create(&door, &probe::definition()).await?;
+    let sleepers = counts::Sleepers::submit(&door, seed).await?;
     let heal = Duration::from_secs(scenario.heal_s);
 
     let began = Instant::now();
@@ -138,6 +139,7 @@ async fn break_and_check(args: &RunArgs, scenario: &Scenario, seed: u64, dir: &P
         probe: Probe::new(probed, scenario.partitions, heal),
         random: Random::new(seed),
         nodes: usize::try_from(scenario.nodes)?,
+        at_once: scenario.at_once,
         lease: LEASE,
         ledger,
         unfit,
@@ -154,7 +156,8 @@ async fn break_and_check(args: &RunArgs, scenario: &Scenario, seed: u64, dir: &P
     let ledger = clients.finish().await?;
     watching.abort();
     summary.effects_checked = checked.load(Ordering::Relaxed);
-    verdict::reckon(&mut nemesis.stage.cluster, &ledger, &workflow, seed, &effects, &mut summary).await?;
+    let work = verdict::Work { ledger: &ledger, workflow: &workflow, sleepers: &sleepers, seed, effects: &effects };
+    verdict::reckon(&mut nemesis.stage.cluster, &work, &mut summary).await?;
     summary.judge(scenario, &nemesis.stage.unfit);
     if !summary.violations.is_empty() {
         nemesis.stage.cluster.keep_disks()?;
@@ -187,6 +190,13 @@ fn ground(args: &RunArgs, scenario: &Scenario, dir: &Path) -> Result<(Ground, BT
         }
     };
     let binary = args.binary.canonicalize().with_context(|| format!("find {}", args.binary.display()))?;
+    let mut eio_library = None;
+    if scenario.faults.contains_key(&Kind::DiskError) {
+        match eio::build(dir) {
+            Ok(library) => eio_library = Some(library),
+            Err(error) => drop(unfit.insert(Kind::DiskError, format!("{error:#}"))),
+        }
+    }
     let ground = Ground {
         binary,
         dir: dir.to_owned(),
@@ -196,7 +206,9 @@ fn ground(args: &RunArgs, scenario: &Scenario, dir: &Path) -> Result<(Ground, BT
         power_loss: scenario.power_loss,
         proxied: true,
         disk_mib,
+        replicas: scenario.replicas,
         clock,
+        eio: eio_library,
         log: args.log.clone(),
     };
     Ok((ground, unfit))

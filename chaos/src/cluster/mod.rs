@@ -36,8 +36,12 @@ pub(crate) struct Ground {
     pub(crate) proxied: bool,
     /// Mebibytes of each node's own file system; 0 for none.
     pub(crate) disk_mib: u64,
+    /// How many nodes hold each partition, if there are as many.
+    pub(crate) replicas: usize,
     /// The library that moves clocks, if there is one.
     pub(crate) clock: Option<PathBuf>,
+    /// The library that makes disks fail, if there is one.
+    pub(crate) eio: Option<PathBuf>,
     /// What nodes log, as a filter.
     pub(crate) log: String,
 }

@@ -16,8 +16,10 @@ use super::Ground;
 use super::disk::OwnDisk;
 use crate::clock::Clock;
 use crate::door::Door;
+use crate::eio::Medium;
 use crate::net::Place;
 use crate::power::Power;
+use crate::preload;
 
 /// Between two looks at a condition.
 pub(crate) const POLL: Duration = Duration::from_millis(10);
@@ -43,6 +45,7 @@ pub(crate) struct Node {
     process: Option<Child>,
     paused: bool,
     pub(crate) clock: Option<Clock>,
+    pub(crate) medium: Option<Medium>,
     // Last: the process ends before its disk is gone.
     _own_disk: Option<OwnDisk>,
 }
@@ -81,6 +84,8 @@ impl Node {
         let own_disk = (ground.disk_mib > 0).then(|| OwnDisk::mount(disk, ground.disk_mib)).transpose()?;
         let clock =
             ground.clock.as_ref().map(|library| Clock::new(library, dir.join("clock"))).transpose()?;
+        let medium = ground.eio.as_ref().map(|library| Medium::new(library, &data, dir.join("eio")));
+        let medium = medium.transpose()?;
         std::fs::write(dir.join("node.toml"), settings(ground, id, &addresses, entry, &data))?;
         let power = ground.power_loss.then(|| Power::new(&dir, &data)).transpose()?;
         let door = Door::new(format!("http://{}", addresses.public))?;
@@ -95,6 +100,7 @@ impl Node {
             ground,
             power,
             clock,
+            medium,
             process,
             paused,
             _own_disk: own_disk,
@@ -114,6 +120,12 @@ impl Node {
         self.dir.join("node.log")
     }
 
+    /// What it has logged so far.
+    pub(crate) fn said(&self) -> Result<String> {
+        let log = std::fs::read(self.log()).with_context(|| format!("read {}", self.log().display()))?;
+        Ok(String::from_utf8_lossy(&log).into_owned())
+    }
+
     /// Its files are no more what it wrote: what it says about that is no fault of its own.
     pub(crate) fn mark_damaged(&self) -> Result<()> {
         Ok(std::fs::write(self.dir.join(DAMAGED), "")?)
@@ -129,8 +141,10 @@ impl Node {
         foreign.for_each(|(name, _)| {
             command.env_remove(name);
         });
-        command.envs(self.power.iter().flat_map(Power::environment));
-        command.envs(self.clock.iter().flat_map(Clock::environment));
+        let power = self.power.iter().flat_map(Power::environment);
+        let clock = self.clock.iter().flat_map(Clock::environment);
+        let medium = self.medium.iter().flat_map(Medium::environment);
+        command.envs(preload::together(power.chain(clock).chain(medium)));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
         let child = command.spawn().with_context(|| format!("start {}", self.ground.binary.display()))?;
         self.ground.net.know(child.id().context("it was started")?, self.place);
@@ -254,7 +268,9 @@ fn settings(ground: &Ground, id: u64, addresses: &Addresses, entry: &Entry, data
     let Addresses { public, peer, front } = addresses;
     let mut text = format!(
         "[node]\ndata_dir = {data:?}\n\n[api]\nlisten = \"{public}\"\n\n\
-         [cluster]\nname = \"chaos\"\nnode = {id}\nlisten = \"{peer}\"\nadvertise = \"{front}\"\nplain = true\n"
+         [cluster]\nname = \"chaos\"\nnode = {id}\nlisten = \"{peer}\"\nadvertise = \"{front}\"\nplain = true\n\
+         replicas = {replicas}\n",
+        replicas = ground.replicas
     );
     if let Entry::Joins(at) = entry {
         text += &format!("join = \"{at}\"\n");

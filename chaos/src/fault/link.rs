@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tokio::time::sleep;
 
 use super::{Account, Kind, Stage};
@@ -15,15 +15,16 @@ const RATE: (u64, u64) = (2_000, 100_000);
 /// Between two breaks of all connections.
 const RESET_EVERY: Duration = Duration::from_millis(40);
 
-/// Ordered pairs of nodes.
-type Pairs = Vec<(Place, Place)>;
+/// Ordered pairs of nodes, by their ids.
+type Pairs = Vec<(u64, u64)>;
 
 impl Stage {
     pub(super) async fn disturb(&mut self, kind: Kind, time: Duration) -> Result<Account> {
-        let id = self.any();
-        let (pairs, nodes) = self.pairs(kind, id)?;
+        let down = self.some(None);
+        let (pairs, nodes) = self.pairs(kind, &down)?;
+        let pairs = self.places(&pairs)?;
         let net = self.cluster.ground.net.clone();
-        let hindered = |pairs: &Pairs| pairs.iter().map(|(from, to)| net.hindered(*from, *to)).sum::<u64>();
+        let hindered = |pairs: &[(Place, Place)]| pairs.iter().map(|(from, to)| net.hindered(*from, *to)).sum::<u64>();
         let before = hindered(&pairs);
         let mut account = Account { nodes: nodes.clone(), ..Account::default() };
         let mode = match kind {
@@ -45,7 +46,7 @@ impl Stage {
                 sleep(RESET_EVERY).await;
             }
         } else if matches!(kind, Kind::Cut | Kind::Mute | Kind::Deaf | Kind::HalfOpen) {
-            self.others_serve(&[id], time, &mut account).await;
+            self.others_serve(&down, time, &mut account).await;
         } else {
             sleep(time).await;
         }
@@ -60,26 +61,34 @@ impl Stage {
         Ok(account)
     }
 
+    fn places(&mut self, pairs: &Pairs) -> Result<Vec<(Place, Place)>> {
+        let places = |(from, to): &(u64, u64)| {
+            Ok((self.cluster.node(*from)?.place, self.cluster.node(*to)?.place))
+        };
+        pairs.iter().map(places).collect()
+    }
+
     /// The directions that are disturbed, and the nodes at their ends that are named for it.
-    fn pairs(&mut self, kind: Kind, id: u64) -> Result<(Pairs, Vec<u64>)> {
-        let place = self.cluster.node(id)?.place;
-        let others: Vec<_> = self
-            .cluster
-            .nodes
-            .iter()
-            .filter(|node| node.id != id)
-            .map(|node| (node.id, node.place))
-            .collect();
-        let out = others.iter().map(|(_, other)| (place, *other));
-        let inward = others.iter().map(|(_, other)| (*other, place));
-        Ok(match kind {
-            Kind::Mute => (out.collect(), vec![id]),
-            Kind::Deaf => (inward.collect(), vec![id]),
-            Kind::CutPair => {
-                let (other_id, other) = *self.random.choice(&others);
-                (vec![(place, other), (other, place)], vec![id, other_id])
+    fn pairs(&mut self, kind: Kind, ids: &[u64]) -> Result<(Pairs, Vec<u64>)> {
+        let first = *ids.first().context("there is a node")?;
+        let others: Vec<_> = self.cluster.ids().into_iter().filter(|id| *id != first).collect();
+        if kind == Kind::CutPair {
+            let other = *self.random.choice(&others);
+            return Ok((vec![(first, other), (other, first)], vec![first, other]));
+        }
+        let all = self.cluster.ids();
+        let each = ids.iter().flat_map(|id| all.iter().filter(move |other| *other != id).map(move |other| (*id, *other)));
+        let mut pairs = Pairs::new();
+        for (id, other) in each {
+            if kind != Kind::Deaf {
+                pairs.push((id, other));
             }
-            _ => (out.chain(inward).collect(), vec![id]),
-        })
+            if kind != Kind::Mute {
+                pairs.push((other, id));
+            }
+        }
+        pairs.sort_unstable();
+        pairs.dedup();
+        Ok((pairs, ids.to_vec()))
     }
 }
