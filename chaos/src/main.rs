@@ -40,6 +40,7 @@ mod door;
 mod effects;
 mod eio;
 mod fault;
+mod flips;
 mod history;
 mod kill;
 mod lawful;
@@ -79,6 +80,8 @@ enum Scenario {
     Kill(kill::KillArgs),
     /// Break several nodes in many ways while clients work with them
     Run(run::RunArgs),
+    /// Damage the files of a node in one place after the other
+    Flips(flips::FlipsArgs),
     /// Measure how long executions stand still when their leader is killed
     Failover(measure::FailoverArgs),
     /// Measure what a rolling restart under load costs
@@ -90,6 +93,7 @@ async fn main() -> ExitCode {
     let done = match Cli::parse().scenario {
         Scenario::Kill(args) => kill::run(args).await,
         Scenario::Run(args) => run::run(args).await,
+        Scenario::Flips(args) => flips::run(args).await,
         Scenario::Failover(args) => measure::failover(args).await,
         Scenario::Handover(args) => measure::handover(args).await,
     };
