@@ -193,7 +193,8 @@ pub(super) fn read_format(path: &Path) -> Result<Option<u32>> {
         Err(source) => return Err(Error::Open { path: at, source }),
     };
     let place = at.display().to_string();
-    let found: u32 = text.trim().parse().map_err(|_| Error::corrupt("the format file", place))?;
+    let found = text.strip_suffix('\n').unwrap_or(&text).parse::<u32>().ok().filter(|found| *found > 0);
+    let found = found.ok_or_else(|| Error::corrupt("the format file", place))?;
     if found > FORMAT {
         return Err(Error::Newer { path: at, found, supported: FORMAT });
     }
