@@ -83,7 +83,13 @@ impl Cluster {
     async fn settle(&mut self) -> Result<(Place, Addresses)> {
         self.places += 1;
         let ports = &self.ground.ports;
-        let (public, peer) = (ports.take()?, ports.take()?);
+        let (mut public, mut peer) = (ports.take()?, ports.take()?);
+        if let Some(wire) = self.ground.net.wire() {
+            wire.host(self.places)?;
+            let address = wire.address(self.places)?.into();
+            public.set_ip(address);
+            peer.set_ip(address);
+        }
         let mut addresses = Addresses { public, peer, front: peer };
         if self.ground.proxied {
             addresses.front = ports.take()?;

@@ -86,7 +86,7 @@ impl Node {
             ground.clock.as_ref().map(|library| Clock::new(library, dir.join("clock"))).transpose()?;
         let medium = ground.eio.as_ref().map(|library| Medium::new(library, &data, dir.join("eio")));
         let medium = medium.transpose()?;
-        std::fs::write(dir.join("node.toml"), settings(ground, id, &addresses, entry, &data))?;
+        std::fs::write(dir.join("node.toml"), settings(ground, id, &addresses, entry, &data)?)?;
         let power = ground.power_loss.then(|| Power::new(&dir, &data)).transpose()?;
         let door = Door::new(format!("http://{}", addresses.public))?;
         let ground = ground.clone();
@@ -134,7 +134,7 @@ impl Node {
     pub(crate) fn start(&mut self) -> Result<()> {
         ensure!(self.process.is_none(), "node {} runs already", self.id);
         let log = OpenOptions::new().create(true).append(true).open(self.log())?;
-        let mut command = Command::new(&self.ground.binary);
+        let mut command = self.ground.command(self.place);
         command.arg("serve").arg("--config").arg(self.dir.join("node.toml")).current_dir(&self.dir);
         // Settings of the person who runs this must not change what is tested.
         let foreign = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("EVERSTEP_"));
@@ -264,13 +264,52 @@ impl Node {
     }
 }
 
-fn settings(ground: &Ground, id: u64, addresses: &Addresses, entry: &Entry, data: &Path) -> String {
+impl Ground {
+    /// The binary, in the namespace of its node if there are namespaces. `ip` becomes the node, so it is one process.
+    fn command(&self, place: Place) -> Command {
+        let Some(wire) = self.net.wire() else { return Command::new(&self.binary) };
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &wire.namespace(place)]).arg(&self.binary);
+        command
+    }
+
+    /// How the node trusts others: certificates on a real wire, none on loopback.
+    fn trust(&self, id: u64) -> Result<String> {
+        if self.net.wire().is_none() {
+            return Ok("plain = true\n".to_owned());
+        }
+        let tls = certificates(&self.dir, id)?;
+        let of = |file: &str| tls.join(file);
+        Ok(format!(
+            "authority = {:?}\ncertificate = {:?}\nkey = {:?}\n",
+            of("authority.pem"),
+            of("node.pem"),
+            of("node.key")
+        ))
+    }
+}
+
+/// What makes certificates, as operators use it.
+const CERTIFICATES: &str = include_str!("../../../cluster/certs.sh");
+
+/// Makes the certificate of a node, and the authority if there is none; where its files are.
+fn certificates(dir: &Path, id: u64) -> Result<PathBuf> {
+    let (script, tls) = (dir.join("certs.sh"), dir.join("tls"));
+    std::fs::write(&script, CERTIFICATES)?;
+    let made = std::process::Command::new("bash").arg(script).arg(&tls).arg(id.to_string()).output()?;
+    ensure!(made.status.success(), "make a certificate: {}", String::from_utf8_lossy(&made.stderr));
+    Ok(tls.join(format!("node{id}")))
+}
+
+fn settings(ground: &Ground, id: u64, addresses: &Addresses, entry: &Entry, data: &Path) -> Result<String> {
     let Addresses { public, peer, front } = addresses;
     let mut text = format!(
-        "[node]\ndata_dir = {data:?}\n\n[api]\nlisten = \"{public}\"\n\n\
-         [cluster]\nname = \"chaos\"\nnode = {id}\nlisten = \"{peer}\"\nadvertise = \"{front}\"\nplain = true\n\
-         replicas = {replicas}\n",
-        replicas = ground.replicas
+        "[node]\ndata_dir = {data:?}\n\n[api]\nlisten = \"{public}\"\ninsecure = {real}\n\n\
+         [cluster]\nname = \"chaos\"\nnode = {id}\nlisten = \"{peer}\"\nadvertise = \"{front}\"\n\
+         replicas = {replicas}\n{trust}",
+        replicas = ground.replicas,
+        trust = ground.trust(id)?,
+        real = ground.net.wire().is_some()
     );
     if let Entry::Joins(at) = entry {
         text += &format!("join = \"{at}\"\n");
@@ -280,9 +319,9 @@ fn settings(ground: &Ground, id: u64, addresses: &Addresses, entry: &Entry, data
         members.iter().for_each(|(id, at)| text += &format!("{id} = \"{at}\"\n"));
     }
     text += &format!(
-        "\n[raft]\npartitions = {}\n\n[shell]\nenabled = true\n\n[http]\nallow_loopback = true\n\n\
+        "\n[raft]\npartitions = {}\n\n[shell]\nenabled = true\n\n[http]\nallow_loopback = true\nallow_private = true\n\n\
          [log]\nlevel = {:?}\n",
         ground.partitions, ground.log
     );
-    text
+    Ok(text)
 }

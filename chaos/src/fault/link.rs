@@ -12,6 +12,8 @@ use crate::net::{Mode, Place};
 const DELAY_MAX: Duration = Duration::from_millis(400);
 /// Bytes a second of a slow link, at least and at most: less than the cluster's chatter, and about it.
 const RATE: (u64, u64) = (2_000, 100_000);
+/// Of a hundred packets, so many are lost: connections live on, slowly.
+const LOSS_PERCENT: u8 = 30;
 /// Between two breaks of all connections.
 const RESET_EVERY: Duration = Duration::from_millis(40);
 
@@ -30,6 +32,8 @@ impl Stage {
         let mode = match kind {
             Kind::Delay => Mode::Delay(self.random.between(Duration::from_millis(5), DELAY_MAX)),
             Kind::Slow => Mode::Slow(RATE.0 + self.random.below(RATE.1 - RATE.0)),
+            Kind::Loss => Mode::Loss(LOSS_PERCENT),
+            Kind::Reset if net.wire().is_some() => Mode::Refuse,
             Kind::Reset => Mode::Pass,
             _ => Mode::Cut,
         };
@@ -38,8 +42,8 @@ impl Stage {
             // What comes from now on is new, and taken, and never answered.
             pairs.iter().for_each(|(from, to)| net.reset(*from, *to));
         }
-        pairs.iter().for_each(|(from, to)| net.set(*from, *to, mode));
-        if kind == Kind::Reset {
+        pairs.iter().try_for_each(|(from, to)| net.set(*from, *to, mode))?;
+        if kind == Kind::Reset && mode == Mode::Pass {
             let began = Instant::now();
             while began.elapsed() < time {
                 pairs.iter().for_each(|(from, to)| net.reset(*from, *to));
@@ -50,14 +54,14 @@ impl Stage {
         } else {
             sleep(time).await;
         }
-        pairs.iter().for_each(|(from, to)| net.set(*from, *to, Mode::Pass));
+        pairs.iter().try_for_each(|(from, to)| net.set(*from, *to, Mode::Pass))?;
         // What was held arrives late, or its connection is given up by then.
         if kind == Kind::HalfOpen || (mode == Mode::Cut && self.random.once_in(2)) {
             account.remarks.push("connections break at its end".to_owned());
             pairs.iter().for_each(|(from, to)| net.reset(*from, *to));
         }
         let count = hindered(&pairs) - before;
-        account.proof = (count > 0).then(|| format!("the proxies hindered {count} times"));
+        account.proof = (count > 0).then(|| format!("the network hindered {count} times"));
         Ok(account)
     }
 

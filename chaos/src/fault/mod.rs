@@ -60,6 +60,8 @@ pub(crate) enum Kind {
     HalfOpen,
     /// Little passes between a node and the others.
     Slow,
+    /// Of what is sent between a node and the others, much is lost.
+    Loss,
     /// The disk of a node is full.
     DiskFull,
     /// The disk of a node answers writes, syncs or both with an error.
@@ -81,7 +83,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// All of them.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::KillLeader,
         Self::KillAny,
         Self::KillAll,
@@ -97,6 +99,7 @@ impl Kind {
         Self::Reset,
         Self::HalfOpen,
         Self::Slow,
+        Self::Loss,
         Self::DiskFull,
         Self::DiskError,
         Self::Flip,
@@ -165,7 +168,8 @@ impl Stage {
             | Kind::Delay
             | Kind::Reset
             | Kind::HalfOpen
-            | Kind::Slow => self.disturb(kind, time).await,
+            | Kind::Slow
+            | Kind::Loss => self.disturb(kind, time).await,
             Kind::DiskFull => self.fill_disk(time).await,
             Kind::DiskError => self.fail_disk(time).await,
             Kind::Flip => self.flip().await,
