@@ -141,6 +141,11 @@ impl Process {
         Ok(self.child.try_wait()?)
     }
 
+    /// The same, waited for.
+    pub(crate) async fn ended_within(&mut self, limit: Duration) -> Result<Option<ExitStatus>> {
+        Ok(tokio::time::timeout(limit, self.child.wait()).await.ok().transpose()?)
+    }
+
     /// Ends the process as a power switch would, as far as one process can. An error if it was gone before.
     pub(crate) async fn kill(&mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {

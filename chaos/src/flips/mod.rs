@@ -38,6 +38,8 @@ use tally::{Outcome, Tally};
 
 /// A node that neither starts nor ends, or does not answer, hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(40);
+/// A node that cannot go on ends soon.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
 /// How much of a log is shown.
 const SHOWN_CHARS: usize = 600;
 
@@ -216,39 +218,36 @@ impl Case<'_> {
         let door = Door::new(launch.address())?;
         let mut process = match self.start(launch, &door).await? {
             Start::Ready(process) => process,
-            Start::Ended(status) => {
-                outcome.refused = true;
-                self.judge_refusal(launch, status, outcome)?;
-                return Ok(());
-            }
+            Start::Ended(status) => return self.judge_refusal(launch, status, outcome),
             Start::Hangs => {
                 outcome.violations.push("the node neither starts nor ends".to_owned());
                 return Ok(());
             }
         };
+        let mut broken = None;
         match timeout(HANGS_AFTER, served::everything(&door)).await {
             Ok(Ok(read)) => {
                 let wrong = read.differs(&sound.truth);
                 outcome.violations.extend(wrong.into_iter().map(|text| format!("served wrong: {text}")));
                 outcome.errors = read.errors.len() as u64;
-            }
-            Ok(Err(error)) => match process.ended()? {
-                Some(status) => {
-                    outcome.refused = true;
-                    self.judge_refusal(launch, status, outcome)?;
-                    return Ok(());
+                if outcome.errors == 0 && outcome.violations.is_empty() {
+                    broken = self.new_work(&door, sound).await.err();
                 }
-                None => outcome.violations.push(format!("it cannot be read: {error:#}")),
-            },
+            }
+            Ok(Err(error)) => broken = Some(error),
             Err(_) => outcome.violations.push("the node does not answer".to_owned()),
         }
-        if outcome.errors == 0 && outcome.violations.is_empty() {
-            self.new_work(&door, sound, outcome).await?;
+        if let Some(error) = broken {
+            // It may have noticed the damage by now, and ended.
+            match process.ended_within(ENDS_WITHIN).await? {
+                Some(status) => return self.judge_refusal(launch, status, outcome),
+                None => outcome.violations.push(format!("{error:#}")),
+            }
         }
-        process.kill().await.or_else(|error| {
-            outcome.violations.push(format!("{error:#}"));
-            Ok(())
-        })
+        match process.ended()? {
+            Some(status) => self.judge_refusal(launch, status, outcome),
+            None => process.kill().await,
+        }
     }
 
     async fn start(&self, launch: &Launch, door: &Door) -> Result<Start> {
@@ -268,6 +267,7 @@ impl Case<'_> {
 
     /// A node that does not start says why, and does not fall over.
     fn judge_refusal(&self, launch: &Launch, status: ExitStatus, outcome: &mut Outcome) -> Result<()> {
+        outcome.refused = true;
         let said = std::fs::read(launch.log())?;
         let said = String::from_utf8_lossy(&said);
         let names = said.contains("storage_lost") || said.contains(&*launch.data_dir().to_string_lossy());
@@ -279,18 +279,15 @@ impl Case<'_> {
         Ok(())
     }
 
-    /// A node that serves everything as it was also takes something new.
-    async fn new_work(&self, door: &Door, sound: &Sound, outcome: &mut Outcome) -> Result<()> {
+    /// A node that serves everything as it was also takes something new, and does it.
+    async fn new_work(&self, door: &Door, sound: &Sound) -> Result<()> {
         let id = sound::submit(door, &sound.workflow, &format!("after-{}", self.number), 0).await?;
         let began = Instant::now();
         loop {
             match door.get(&format!("/api/executions/{id}")).await {
                 Reply::Done(execution) if execution["status"] == "completed" => return Ok(()),
                 Reply::Done(_) if began.elapsed() < HANGS_AFTER => sleep(POLL).await,
-                other => {
-                    outcome.violations.push(format!("new work does not come to its end: {other:?}"));
-                    return Ok(());
-                }
+                other => bail!("new work does not come to its end: {other:?}"),
             }
         }
     }

@@ -96,7 +96,7 @@ async fn settle(door: &Door) -> Result<()> {
         let read = served::everything(door).await?;
         let moves = |(question, answer): (&String, &Value)| {
             let single = question.starts_with("/api/executions/") && answer["status"].is_string();
-            let sleeps = answer["current_steps"][0]["step_id"] == "sleep" || answer["current_steps"][0]["id"] == "sleep";
+            let sleeps = answer["current_steps"][0]["step_id"] == "sleep";
             single && !is_over(&answer["status"]) && !sleeps
         };
         if !read.served.iter().any(moves) {
