@@ -36,7 +36,8 @@ impl Sleepers {
     /// Submits them, before anything breaks.
     pub(crate) async fn submit(door: &Door, seed: u64) -> Result<Self> {
         let week = json!({"id": "sleep", "type": "delay", "params": {"for": "7d"}});
-        let workflow = site::create(door, &json!({"name": "sleep", "status": "active", "steps": [week]})).await?;
+        let workflow =
+            site::create(door, &json!({"name": "sleep", "status": "active", "steps": [week]})).await?;
         let (mut sleepers, began) = (BTreeSet::new(), Instant::now());
         while (sleepers.len() as u64) < SLEEPERS {
             let key = format!("sleep-{seed}-{}", sleepers.len());
@@ -57,7 +58,8 @@ pub(crate) async fn check(doors: &[(u64, Door)], sleepers: &Sleepers, summary: &
     let mut unfinished = 0;
     for (node, door) in doors {
         let all = list(door, "").await.with_context(|| format!("node {node} does not list"))?;
-        let open: BTreeSet<_> = all.iter().filter(|(_, status)| !is_over(status)).map(|(id, _)| id.clone()).collect();
+        let open: BTreeSet<_> =
+            all.iter().filter(|(_, status)| !is_over(status)).map(|(id, _)| id.clone()).collect();
         unfinished = open.len();
         summary.counted += all.len() as u64;
         if open != sleepers.0 {
@@ -118,7 +120,9 @@ async fn list(door: &Door, filter: &str) -> Result<BTreeMap<String, Value>> {
 async fn disagree(doors: &[(u64, Door)], unfinished: u64) -> Result<Vec<String>> {
     let (mut counts, mut leaders) = (BTreeMap::new(), BTreeMap::new());
     for (node, door) in doors {
-        let Reply::Done(health) = door.get("/api/health").await else { return Ok(vec![format!("node {node} is silent")]) };
+        let Reply::Done(health) = door.get("/api/health").await else {
+            return Ok(vec![format!("node {node} is silent")]);
+        };
         for partition in health["partitions"].as_array().context("health has partitions")? {
             let number = partition["partition"].as_u64().context("a partition has a number")?;
             let of = |name: &str| partition[name].as_u64().unwrap_or(0);
@@ -129,7 +133,9 @@ async fn disagree(doors: &[(u64, Door)], unfinished: u64) -> Result<Vec<String>>
         }
     }
     let (_, door) = doors.first().context("a node is left")?;
-    let Reply::Done(standing) = door.get("/api/cluster").await else { return Ok(vec!["no node answers".to_owned()]) };
+    let Reply::Done(standing) = door.get("/api/cluster").await else {
+        return Ok(vec!["no node answers".to_owned()]);
+    };
     Ok(differences(&counts, &leaders, &Standing::read(&standing)?, unfinished))
 }
 
@@ -171,7 +177,8 @@ mod tests {
     #[test]
     fn wrong_counts_are_found() {
         let group = json!({"leader": 1, "voters": [1, 2], "changing": false, "behind": {}});
-        let standing = Standing::read(&json!({"nodes": [], "partitions": [group, group]})).expect("it stands");
+        let standing =
+            Standing::read(&json!({"nodes": [], "partitions": [group, group]})).expect("it stands");
         let counts = |second: u64| {
             Counts::from([((0, 1), 0), ((0, 2), 0), ((1, 1), 4), ((1, 2), second), ((1, 3), 9)])
         };

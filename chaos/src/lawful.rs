@@ -49,7 +49,8 @@ pub(crate) fn check(events: &[Value], order: &[&str]) -> Option<String> {
     events.iter().find_map(|event| {
         let before = format!("{:?}", reader.life);
         let read = reader.read(event);
-        read.err().map(|why| format!("event {}, {}, when it {before}: {why}", event["version"], event["type"]))
+        read.err()
+            .map(|why| format!("event {}, {}, when it {before}: {why}", event["version"], event["type"]))
     })
 }
 
@@ -152,7 +153,9 @@ impl Reader<'_> {
                 Some("unhandled") => Ok(Step::Stuck),
                 _ => Ok(Step::Done),
             },
-            ("step_cancelled", Step::InFlight(_) | Step::BackOff(..) | Step::Waits | Step::Stuck) => Ok(Step::Done),
+            ("step_cancelled", Step::InFlight(_) | Step::BackOff(..) | Step::Waits | Step::Stuck) => {
+                Ok(Step::Done)
+            }
             (_, step) => wrong(format!("the step is {step:?}")),
         }
     }
@@ -213,7 +216,14 @@ mod tests {
     fn a_lawful_history_is_one() {
         assert_eq!(of(&WHOLE), None);
         assert_eq!(of(&["created", "attempt_started a 1", "cancelled", "outcome_ignored a 1"]), None);
-        let paused = ["created", "attempt_started a 1", "paused", "attempt_completed a 1", "resumed", "step_waiting b"];
+        let paused = [
+            "created",
+            "attempt_started a 1",
+            "paused",
+            "attempt_completed a 1",
+            "resumed",
+            "step_waiting b",
+        ];
         assert_eq!(of(&paused), None);
     }
 
@@ -233,12 +243,25 @@ mod tests {
     fn every_breach_is_found() {
         let breaches: [(&[&str], &str); 6] = [
             (&["created", "step_waiting b"], "before a is done"),
-            (&["created", "attempt_started a 1", "attempt_failed a 1 next=backoff until=t09", "attempt_started a 2"], "before t09"),
+            (
+                &[
+                    "created",
+                    "attempt_started a 1",
+                    "attempt_failed a 1 next=backoff until=t09",
+                    "attempt_started a 2",
+                ],
+                "before t09",
+            ),
             (&["created", "cancelled", "attempt_started a 1"], "moves"),
             (&["created", "paused", "attempt_started a 1"], "moves"),
             (&["created", "attempt_started a 1", "completed"], "InFlight"),
             (
-                &["created", "attempt_started a 1 epoch=4", "attempt_failed a 1 next=backoff until=t00", "attempt_started a 2 epoch=3"],
+                &[
+                    "created",
+                    "attempt_started a 1 epoch=4",
+                    "attempt_failed a 1 next=backoff until=t00",
+                    "attempt_started a 2 epoch=3",
+                ],
                 "W5",
             ),
         ];

@@ -64,6 +64,7 @@ mod work;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use nix::sys::resource::{Resource, setrlimit};
 
 /// Breaks real Everstep processes and checks what users see.
 #[derive(Debug, Parser)]
@@ -90,6 +91,10 @@ enum Scenario {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    // A node that ends itself because its disk fails would leave its memory behind, each time.
+    if let Err(error) = setrlimit(Resource::RLIMIT_CORE, 0, 0) {
+        report::say(&format!("core files are not switched off: {error}"));
+    }
     let done = match Cli::parse().scenario {
         Scenario::Kill(args) => kill::run(args).await,
         Scenario::Run(args) => run::run(args).await,

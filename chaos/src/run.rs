@@ -162,7 +162,8 @@ async fn break_and_check(args: &RunArgs, scenario: &Scenario, seed: u64, dir: &P
     let ledger = clients.finish().await?;
     watching.abort();
     summary.effects_checked = checked.load(Ordering::Relaxed);
-    let work = verdict::Work { ledger: &ledger, workflow: &workflow, sleepers: &sleepers, seed, effects: &effects };
+    let work =
+        verdict::Work { ledger: &ledger, workflow: &workflow, sleepers: &sleepers, seed, effects: &effects };
     verdict::reckon(&mut nemesis.stage.cluster, &work, &mut summary).await?;
     summary.judge(scenario, &nemesis.stage.unfit);
     if !summary.violations.is_empty() {

@@ -91,9 +91,11 @@ fn a_damaged_hint_count_or_identity_is_told_and_stays() {
     filled(home.path(), |dir| dir.keep_identity(&identity()).unwrap());
     assert!(verify(home.path()).unwrap().ok);
     // The hint is the third slot of the hard state.
-    for (file, at, place) in
-        [("hard-state", 2 * 65536 + 25, "hard-state"), ("state/synced", 3, "state, synced"), ("identity", 30, "identity")]
-    {
+    for (file, at, place) in [
+        ("hard-state", 2 * 65536 + 25, "hard-state"),
+        ("state/synced", 3, "state, synced"),
+        ("identity", 30, "identity"),
+    ] {
         let path = home.path().join(file);
         let sound = std::fs::read(&path).unwrap();
         let mut damaged = sound.clone();

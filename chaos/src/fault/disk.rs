@@ -65,7 +65,8 @@ impl Stage {
         node.mark_damaged()?;
         let data = node.data();
         let damage = damage::inflict(&data, &mut self.random)?;
-        let mut account = Account { nodes: vec![id], remarks: vec![damage.to_string()], ..Account::default() };
+        let mut account =
+            Account { nodes: vec![id], remarks: vec![damage.to_string()], ..Account::default() };
         let node = self.cluster.node(id)?;
         let verified = node.verify().await?;
         let found = if verified.is_some() { "verify finds it" } else { "verify finds nothing" };

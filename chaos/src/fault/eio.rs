@@ -28,7 +28,9 @@ impl Stage {
         account.remarks.push(format!("{what:?}"));
         match ended {
             None => {
-                account.violations.push(format!("W1: the disk of node {id} failed {failed} times, and it goes on"));
+                account
+                    .violations
+                    .push(format!("W1: the disk of node {id} failed {failed} times, and it goes on"));
                 node.kill().await?;
             }
             Some(status) if failed == 0 => anyhow::bail!("node {id} ended by itself: {status}"),
@@ -37,7 +39,9 @@ impl Stage {
                 let said = node.said()?;
                 let said = said.get(said_before..).unwrap_or_default();
                 if status.success() || !said.contains(ERROR) {
-                    account.violations.push(format!("node {id} ended with {status}, and did not say that its disk fails"));
+                    account
+                        .violations
+                        .push(format!("node {id} ended with {status}, and did not say that its disk fails"));
                 }
             }
         }

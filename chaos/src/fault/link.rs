@@ -26,7 +26,8 @@ impl Stage {
         let (pairs, nodes) = self.pairs(kind, &down)?;
         let pairs = self.places(&pairs)?;
         let net = self.cluster.ground.net.clone();
-        let hindered = |pairs: &[(Place, Place)]| pairs.iter().map(|(from, to)| net.hindered(*from, *to)).sum::<u64>();
+        let hindered =
+            |pairs: &[(Place, Place)]| pairs.iter().map(|(from, to)| net.hindered(*from, *to)).sum::<u64>();
         let before = hindered(&pairs);
         let mut account = Account { nodes: nodes.clone(), ..Account::default() };
         let mode = match kind {
@@ -66,9 +67,8 @@ impl Stage {
     }
 
     fn places(&mut self, pairs: &Pairs) -> Result<Vec<(Place, Place)>> {
-        let places = |(from, to): &(u64, u64)| {
-            Ok((self.cluster.node(*from)?.place, self.cluster.node(*to)?.place))
-        };
+        let places =
+            |(from, to): &(u64, u64)| Ok((self.cluster.node(*from)?.place, self.cluster.node(*to)?.place));
         pairs.iter().map(places).collect()
     }
 
@@ -81,7 +81,9 @@ impl Stage {
             return Ok((vec![(first, other), (other, first)], vec![first, other]));
         }
         let all = self.cluster.ids();
-        let each = ids.iter().flat_map(|id| all.iter().filter(move |other| *other != id).map(move |other| (*id, *other)));
+        let each = ids
+            .iter()
+            .flat_map(|id| all.iter().filter(move |other| *other != id).map(move |other| (*id, *other)));
         let mut pairs = Pairs::new();
         for (id, other) in each {
             if kind != Kind::Deaf {

@@ -153,7 +153,11 @@ mod tests {
             let sound = make("c");
             for file in ["lock", "format", "log/db"] {
                 assert_eq!(read(&dir, file), read(&other, file));
-                assert_eq!(read(&dir, file) != read(&sound, file), damage.file == Path::new(file), "{damage}");
+                assert_eq!(
+                    read(&dir, file) != read(&sound, file),
+                    damage.file == Path::new(file),
+                    "{damage}"
+                );
             }
         }
     }

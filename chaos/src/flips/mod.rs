@@ -94,7 +94,9 @@ pub(crate) async fn run(args: FlipsArgs) -> Result<bool> {
     let mut sound = Vec::new();
     for (name, killed) in [("stopped", false), ("killed", true)] {
         let launch = Launch::at(&binary, &fresh(&dir.join(name))?, ports.take()?.port());
-        sound.push(sound::make(&launch, args.executions, killed).await.with_context(|| format!("make {name}"))?);
+        sound.push(
+            sound::make(&launch, args.executions, killed).await.with_context(|| format!("make {name}"))?,
+        );
     }
     let sound = sound.try_into().ok().context("two directories")?;
     let ground = Arc::new(Ground { binary, dir: dir.clone(), seed, sound });
@@ -172,7 +174,8 @@ enum Start {
 impl Case<'_> {
     async fn run(&self) -> Result<(Damage, Outcome)> {
         // Spread, so that neighbours have nothing in common.
-        let mut random = Random::new(self.ground.seed ^ (self.number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut random =
+            Random::new(self.ground.seed ^ (self.number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let sound = random.choice(&self.ground.sound);
         let dir = fresh(&self.ground.dir.join(format!("case{}", self.number)))?;
         let launch = Launch::at(&self.ground.binary, &dir, self.port);
@@ -192,7 +195,10 @@ impl Case<'_> {
         if outcome.violations.is_empty() {
             std::fs::remove_dir_all(&dir)?;
         } else {
-            outcome.violations.iter_mut().for_each(|text| *text = format!("{}: {damage}: {text}", self.number));
+            outcome
+                .violations
+                .iter_mut()
+                .for_each(|text| *text = format!("{}: {damage}: {text}", self.number));
         }
         Ok((damage, outcome))
     }

@@ -40,7 +40,9 @@ impl Read {
 /// Asks for everything. An error of the node is an answer; one that says that it is not there is none.
 pub(super) async fn everything(door: &Door) -> Result<Read> {
     let mut read = Read::default();
-    for (list, parts) in [("/api/workflows", ["", "/versions"]), ("/api/executions", ["", "/history?limit=1000"])] {
+    for (list, parts) in
+        [("/api/workflows", ["", "/versions"]), ("/api/executions", ["", "/history?limit=1000"])]
+    {
         for id in ids(door, list, &mut read).await? {
             for part in parts {
                 read.ask(door, &format!("{list}/{id}{part}")).await?;

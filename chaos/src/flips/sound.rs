@@ -82,9 +82,7 @@ fn definitions() -> [Value; 4] {
 
 pub(super) async fn submit(door: &Door, workflow: &str, key: &str, number: u64) -> Result<String> {
     match door.submit(workflow, key, &json!({ "number": number })).await {
-        Reply::Done(execution) => {
-            Ok(execution["execution_id"].as_str().context("it has an id")?.to_owned())
-        }
+        Reply::Done(execution) => Ok(execution["execution_id"].as_str().context("it has an id")?.to_owned()),
         other => anyhow::bail!("a submission is not taken: {other:?}"),
     }
 }

@@ -77,7 +77,8 @@ impl Wire {
         run("ip", &["-n", &name, "address", "add", &address, "dev", "eth0"])?;
         run("ip", &["-n", &name, "link", "set", "eth0", "up"])?;
         run("ip", &["-n", &name, "link", "set", "lo", "up"])?;
-        let table = "table inet chaos { chain arrives { type filter hook input priority 0; policy accept; } }\n";
+        let table =
+            "table inet chaos { chain arrives { type filter hook input priority 0; policy accept; } }\n";
         self.nft(place, table)
     }
 
@@ -105,7 +106,8 @@ impl Wire {
     pub(super) fn hindered(&self, from: Place, to: Place) -> u64 {
         let name = self.namespace(to);
         let counter = format!("from{from}");
-        let listed = run("ip", &["netns", "exec", &name, "nft", "list", "counter", "inet", "chaos", &counter]);
+        let listed =
+            run("ip", &["netns", "exec", &name, "nft", "list", "counter", "inet", "chaos", &counter]);
         listed.ok().and_then(|text| packets(&text)).unwrap_or(0)
     }
 
@@ -144,7 +146,9 @@ fn rule(mode: Mode) -> Result<Option<String>> {
         Mode::Pass => return Ok(None),
         Mode::Cut => "COUNT drop".to_owned(),
         Mode::Loss(percent) => format!("numgen random mod 100 < {percent} COUNT drop"),
-        Mode::Slow(rate) => format!("limit rate over {rate} bytes/second burst {BURST_BYTES} bytes COUNT drop"),
+        Mode::Slow(rate) => {
+            format!("limit rate over {rate} bytes/second burst {BURST_BYTES} bytes COUNT drop")
+        }
         Mode::Refuse => "meta l4proto tcp COUNT reject with tcp reset".to_owned(),
         Mode::Delay(_) => bail!("packets cannot be delayed"),
     }))
