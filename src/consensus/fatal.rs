@@ -26,7 +26,37 @@ impl Fatal {
         });
     }
 
+    /// As `raise`, with an error and all that is behind it: the disk's own words are the last of them.
+    pub(super) fn raise_error(&self, partition: PartitionId, doing: &str, error: &dyn std::error::Error) {
+        let mut reason = format!("{doing}: {error}");
+        let mut source = error.source();
+        while let Some(it) = source {
+            reason = format!("{reason}: {it}");
+            source = it.source();
+        }
+        self.raise(partition, &reason);
+    }
+
     pub(super) fn subscribe(&self) -> watch::Receiver<Option<Arc<str>>> {
         self.0.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::{consensus::state, storage};
+
+    #[test]
+    fn what_the_disk_said_is_named() {
+        let fatal = Fatal::new();
+        let disk = io::Error::from_raw_os_error(5);
+        let error = io::Error::other(state::Error::Storage(storage::Error::io("sync the state")(disk)));
+        fatal.raise_error(PartitionId(3), "write the state behind", &error);
+        let said = fatal.subscribe().borrow().as_deref().map(str::to_owned).unwrap();
+        assert!(said.starts_with("partition 3: write the state behind: "), "{said}");
+        assert!(said.ends_with("Input/output error (os error 5)"), "{said}");
     }
 }
