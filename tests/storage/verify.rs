@@ -119,7 +119,7 @@ fn identity() -> Identity {
 fn a_format_is_the_number_of_a_release() {
     let home = tempfile::tempdir().unwrap();
     filled(home.path(), |_| {});
-    for text in ["0\n", "", "1\u{b}", "one\n", "\0\0"] {
+    for text in [&b"0\n"[..], b"", b"1\x0b", b"one\n", b"\0\0", b"\xb1\n"] {
         std::fs::write(home.path().join("format"), text).unwrap();
         assert_eq!(places(&verify(home.path()).unwrap()), ["format"], "{text:?}");
         assert!(matches!(DataDir::open(home.path(), CacheBytes::default()), Err(Error::Corrupt { .. })));

@@ -15,6 +15,7 @@ mod served;
 mod sound;
 mod tally;
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use nix::sys::signal::Signal;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -38,6 +40,8 @@ use tally::{Outcome, Tally};
 
 /// A node that neither starts nor ends, or does not answer, hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(40);
+/// How a process ends whose main thread has panicked.
+const PANIC: i32 = 101;
 /// A node that cannot go on ends soon.
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
 /// How much of a log is shown.
@@ -277,7 +281,12 @@ impl Case<'_> {
         let said = std::fs::read(launch.log())?;
         let said = String::from_utf8_lossy(&said);
         let names = said.contains("storage_lost") || said.contains(&*launch.data_dir().to_string_lossy());
-        if status.code().is_none_or(|code| code == 0 || code == 101) || !names {
+        // An abort is in order for a node that runs already: whatever it did, it might not be as it was.
+        let fell_over = match status.code() {
+            Some(code) => code == 0 || code == PANIC,
+            None => status.signal() != Some(Signal::SIGABRT as i32),
+        };
+        if fell_over || !names {
             let from = said.len().saturating_sub(SHOWN_CHARS);
             let tail = said.get(from..).unwrap_or(&said);
             outcome.violations.push(format!("it ended with {status} and said: {tail}"));
