@@ -196,6 +196,9 @@ impl Case<'_> {
         self.verify(&launch, &looked_at, &damage, &mut outcome).await?;
         self.start_and_read(&launch, sound, &mut outcome).await?;
         self.scan(&launch, &mut outcome)?;
+        if !outcome.verified && (outcome.refused || outcome.errors > 0) {
+            outcome.violations.push("verify finds nothing, and the node does".to_owned());
+        }
         if outcome.violations.is_empty() {
             std::fs::remove_dir_all(&dir)?;
         } else {
