@@ -77,9 +77,8 @@ impl Wire {
         run("ip", &["-n", &name, "address", "add", &address, "dev", "eth0"])?;
         run("ip", &["-n", &name, "link", "set", "eth0", "up"])?;
         run("ip", &["-n", &name, "link", "set", "lo", "up"])?;
-        let table =
-            "table inet chaos { chain arrives { type filter hook input priority 0; policy accept; } }\n";
-        self.nft(place, table)
+        let chain = "add chain inet chaos arrives { type filter hook input priority 0; policy accept; }";
+        self.nft(place, &format!("add table inet chaos\n{chain}\n"))
     }
 
     /// What happens to packets from one node to another from now on.
