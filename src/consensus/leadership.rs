@@ -30,9 +30,9 @@ use super::state_machine::Raft;
 use super::types::{Answer, LeaderId, Proposal, Types};
 use super::{Command, Leadership, Reply};
 
-/// Leases after which a leader that hears nothing gives up: several elections, in which it would have been replaced
+/// Leases after which a leader that hears nothing gives up: time for an election, in which it would have been replaced
 /// if it were not heard.
-const LEASES_DEAF_MAX: u32 = 4;
+const LEASES_DEAF_MAX: u32 = 2;
 
 /// Announces this node's leaderships of one partition and tells of everyone's.
 pub(super) struct Herald {
