@@ -15,6 +15,7 @@ use crate::engine::model::{Epoch, Event, Execution, ExecutionId, Recorded, Tenan
 use crate::engine::planted::{self, Bug};
 
 use super::super::command::{Append, Batch, Claim, Command, Conflict, Reply};
+use super::super::fatal::told;
 use super::super::view::Record;
 use super::disk::Disk;
 use super::error::Result;
@@ -29,12 +30,7 @@ use super::{lookup, weight};
 /// the process ends at once, before any other task sees a state that is changed in part.
 fn readable<T, E: std::error::Error>(read: std::result::Result<T, E>) -> T {
     read.unwrap_or_else(|error| {
-        let mut reason = error.to_string();
-        let mut source = error.source();
-        while let Some(it) = source {
-            reason = format!("{reason}: {it}");
-            source = it.source();
-        }
+        let reason = told(&error);
         tracing::error!(
             reason,
             "storage_lost: the state cannot be read any more; run `everstep verify` on the data directory, restore a \
