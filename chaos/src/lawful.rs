@@ -232,7 +232,8 @@ mod tests {
 
     #[test]
     fn no_event_can_be_missing_or_come_twice() {
-        for place in 0..WHOLE.len() - 1 {
+        // What it has to end with is looked at elsewhere.
+        for place in 0..WHOLE.len() - 2 {
             let mut missing = WHOLE.to_vec();
             missing.remove(place);
             // A step may also be done without a wait.
