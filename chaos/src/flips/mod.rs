@@ -316,9 +316,6 @@ impl Case<'_> {
         let said = String::from_utf8_lossy(&said);
         let foreign = said.lines().filter(|line| line.contains("panicked at") && !line.contains("/sled-"));
         outcome.violations.extend(foreign.map(|line| format!("a panic: {line}")));
-        if said.is_empty() {
-            bail!("a node says nothing in {}", launch.log().display());
-        }
         Ok(())
     }
 }
