@@ -1,7 +1,7 @@
 # What people and CI run. `make test` is the whole check; everything else is a part of it or a tool.
 #
 # Variables: SEEDS or SEED for the simulation, BUGS for the planted ones, BENCH for arguments of `everstep bench`,
-# CHAOS for arguments of the chaos runner's `kill`, SCENARIO and SECONDS for its `run`, BINARY for what it breaks,
+# COUNT for the damages of `flips`, CHAOS for arguments of the chaos runner's `kill`, SCENARIO and SECONDS for its `run`, BINARY for what it breaks,
 # FUZZ_SECONDS for each fuzz target.
 
 CARGO ?= cargo
@@ -14,13 +14,14 @@ CHAOS ?= --kills 12 --executions 60
 SCENARIO ?=
 SECONDS ?=
 BENCH ?=
+COUNT ?= 1000
 FUZZ_SECONDS ?= 60
 
 TARGET_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 BINARY ?= $(TARGET_DIR)/debug/everstep
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help test check fmt clippy unit doctest docs sim mutants chaos bench fuzz deny cluster clean
+.PHONY: help test check fmt clippy unit doctest docs sim mutants chaos flips bench fuzz deny cluster clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -72,6 +73,11 @@ else
 	'$(TARGET_DIR)/debug/everstep-chaos' run '$(SCENARIO)' --binary '$(BINARY)' \
 	  $(if $(SECONDS),--seconds $(SECONDS)) $(if $(filter command line environment,$(origin SEED)),--seed $(SEED))
 endif
+
+flips: ## Damage the files of a node in COUNT places: nothing wrong may come out of it
+	$(CARGO) build --locked -p everstep -p everstep-chaos --bin everstep --bin everstep-chaos
+	'$(TARGET_DIR)/debug/everstep-chaos' flips --binary '$(BINARY)' --count '$(COUNT)' \
+	  $(if $(filter command line environment,$(origin SEED)),--seed $(SEED))
 
 bench: ## Load against an embedded node, release build
 	$(CARGO) run --locked --release -- bench $(BENCH)

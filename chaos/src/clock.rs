@@ -3,24 +3,17 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
+
+use crate::preload::{self, PRELOAD};
 
 const SOURCE: &str = include_str!("clockstep.c");
 
-/// Builds the library in `dir` with the C compiler of the machine.
+/// Builds the library in `dir`.
 pub(crate) fn build(dir: &Path) -> Result<PathBuf> {
-    let (source, library) = (dir.join("clockstep.c"), dir.join("clockstep.so"));
-    std::fs::write(&source, SOURCE)?;
-    let mut build = Command::new("cc");
-    build.args(["-O1", "-shared", "-fPIC", "-o"]).arg(&library).arg(&source).arg("-ldl");
-    let built = build.output().context("run the C compiler")?;
-    if !built.status.success() {
-        bail!("build the clock library: {}", String::from_utf8_lossy(&built.stderr));
-    }
-    Ok(library)
+    preload::build(dir, "clockstep", SOURCE)
 }
 
 /// The clock of one node.
@@ -41,7 +34,7 @@ impl Clock {
 
     /// What the node's environment needs.
     pub(crate) fn environment(&self) -> [(&'static str, &Path); 2] {
-        [("LD_PRELOAD", &self.library), ("CLOCKSTEP_FILE", &self.at)]
+        [(PRELOAD, &self.library), ("CLOCKSTEP_FILE", &self.at)]
     }
 
     /// The clock is so much ahead, or behind, from now on.

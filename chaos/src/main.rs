@@ -15,12 +15,14 @@
 //!
 //! - W1, W19: every acknowledged submission exists once, under the acknowledged id, and finishes.
 //! - W2: histories have no gaps, their time never runs back, and what was read earlier stays true.
+//! - W3: what follows what in a history is lawful.
 //! - W4: per attempt one start at most, one outcome at most, and no outcome without a start.
 //! - W6: whatever happened outside was started in the history before.
 //! - W7: a completed step is never run again.
 //! - W8: no wait ends before its time.
 //! - W11: an acknowledged cancel is followed by no start.
 //! - W14: no read tells less than one that ended before it began.
+//! - W17: what is counted is what is listed.
 //!
 //! A run that did too little work, or whose kills never hit an attempt in flight, proves nothing and fails.
 //!
@@ -33,15 +35,20 @@ mod api;
 mod client;
 mod clock;
 mod cluster;
+mod counts;
 mod door;
 mod effects;
+mod eio;
 mod fault;
+mod flips;
 mod history;
 mod kill;
+mod lawful;
 mod measure;
 mod net;
 mod ports;
 mod power;
+mod preload;
 mod probe;
 mod process;
 mod recorder;
@@ -57,6 +64,7 @@ mod work;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use nix::sys::resource::{Resource, setrlimit};
 
 /// Breaks real Everstep processes and checks what users see.
 #[derive(Debug, Parser)]
@@ -73,6 +81,8 @@ enum Scenario {
     Kill(kill::KillArgs),
     /// Break several nodes in many ways while clients work with them
     Run(run::RunArgs),
+    /// Damage the files of a node in one place after the other
+    Flips(flips::FlipsArgs),
     /// Measure how long executions stand still when their leader is killed
     Failover(measure::FailoverArgs),
     /// Measure what a rolling restart under load costs
@@ -81,9 +91,14 @@ enum Scenario {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    // A node that ends itself because its disk fails would leave its memory behind, each time.
+    if let Err(error) = setrlimit(Resource::RLIMIT_CORE, 0, 0) {
+        report::say(&format!("core files are not switched off: {error}"));
+    }
     let done = match Cli::parse().scenario {
         Scenario::Kill(args) => kill::run(args).await,
         Scenario::Run(args) => run::run(args).await,
+        Scenario::Flips(args) => flips::run(args).await,
         Scenario::Failover(args) => measure::failover(args).await,
         Scenario::Handover(args) => measure::handover(args).await,
     };

@@ -8,9 +8,10 @@
 //! node under it is much slower.
 
 use std::path::{Path, PathBuf};
-use std::process::Command as Now;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+
+use crate::preload::{self, PRELOAD};
 
 /// The library; the storage tests use the same one.
 const SOURCE: &str = include_str!("../../tests/storage/powerloss/powerloss.c");
@@ -24,22 +25,15 @@ pub(crate) struct Power {
 }
 
 impl Power {
-    /// Builds the library in `dir` with the C compiler of the machine.
+    /// Builds the library in `dir`.
     pub(crate) fn new(dir: &Path, data_dir: &Path) -> Result<Self> {
-        let (source, library) = (dir.join("powerloss.c"), dir.join("powerloss.so"));
-        std::fs::write(&source, SOURCE)?;
-        let mut build = Now::new("cc");
-        build.args(["-O1", "-shared", "-fPIC", "-o"]).arg(&library).arg(&source).args(["-ldl", "-lpthread"]);
-        let built = build.output().context("run the C compiler")?;
-        if !built.status.success() {
-            bail!("build the power-loss library: {}", String::from_utf8_lossy(&built.stderr));
-        }
+        let library = preload::build(dir, "powerloss", SOURCE)?;
         Ok(Self { library, real: data_dir.to_owned(), copy: dir.join("synced") })
     }
 
     /// What the node's environment needs.
     pub(crate) fn environment(&self) -> [(&'static str, &Path); 3] {
-        [("LD_PRELOAD", &self.library), ("POWERLOSS_DIR", &self.real), ("POWERLOSS_COPY", &self.copy)]
+        [(PRELOAD, &self.library), ("POWERLOSS_DIR", &self.real), ("POWERLOSS_COPY", &self.copy)]
     }
 
     /// After the kill: the disk is what was synced. How many bytes of it were not.

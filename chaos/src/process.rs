@@ -10,6 +10,7 @@ use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
 use crate::api::Api;
+use crate::door::Door;
 use crate::power::Power;
 
 /// Between two looks at a condition.
@@ -49,6 +50,11 @@ impl Launch {
         Ok(Self { binary, dir: dir.to_owned(), port, power })
     }
 
+    /// A node that keeps everything below `dir`, on this port.
+    pub(crate) fn at(binary: &Path, dir: &Path, port: u16) -> Self {
+        Self { binary: binary.to_owned(), dir: dir.to_owned(), port, power: None }
+    }
+
     pub(crate) fn address(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
@@ -86,7 +92,12 @@ impl Launch {
 
     /// Asks the binary itself whether the data directory is whole; what it says if not.
     pub(crate) async fn verify(&self) -> Result<Option<String>> {
-        let output = Command::new(&self.binary).arg("verify").arg(self.data_dir()).output().await?;
+        self.verify_at(&self.data_dir()).await
+    }
+
+    /// As `verify`, about a directory wherever it is.
+    pub(crate) async fn verify_at(&self, dir: &Path) -> Result<Option<String>> {
+        let output = Command::new(&self.binary).arg("verify").arg(dir).kill_on_drop(true).output().await?;
         let text = [output.stdout, output.stderr].concat();
         Ok((!output.status.success()).then(|| String::from_utf8_lossy(&text).trim().to_owned()))
     }
@@ -108,6 +119,31 @@ impl Process {
             }
             sleep(POLL).await;
         }
+    }
+
+    /// As `ready`, asked at this door.
+    pub(crate) async fn ready_at(&mut self, door: &Door) -> Result<()> {
+        let began = Instant::now();
+        while !door.ready().await {
+            if let Some(status) = self.ended()? {
+                bail!("the node ended by itself while it started: {status}");
+            }
+            if began.elapsed() > READY_MAX {
+                bail!("the node is not ready after {READY_MAX:?}");
+            }
+            sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    /// How the process ended, if it did so by itself.
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
+    /// The same, waited for.
+    pub(crate) async fn ended_within(&mut self, limit: Duration) -> Result<Option<ExitStatus>> {
+        Ok(tokio::time::timeout(limit, self.child.wait()).await.ok().transpose()?)
     }
 
     /// Ends the process as a power switch would, as far as one process can. An error if it was gone before.

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use crate::client::{self, Clients, Ledger};
 use crate::cluster::{self, Cluster, Ground};
 use crate::fault::{Account, Kind, Stage};
-use crate::net::Net;
+use crate::net::{Net, Wire};
 use crate::ports::Ports;
 use crate::probe::{self, Probe};
 use crate::recorder::Recorder;
@@ -23,7 +23,7 @@ use crate::scenario::{Deck, Scenario};
 use crate::seed::{self, Random};
 use crate::summary::Summary;
 use crate::verdict;
-use crate::{clock, report, site};
+use crate::{clock, counts, eio, report, site};
 
 /// The longest an election may take with the settings nodes have by default, and thereby a lease.
 const LEASE: Duration = Duration::from_millis(300);
@@ -59,6 +59,9 @@ pub(crate) struct RunArgs {
     /// What nodes log, as a filter
     #[arg(long, default_value = "info,openraft=error,everstep::access=error", value_name = "FILTER")]
     log: String,
+    /// Give each node a network namespace of its own, and break the network in the kernel: takes root, ip and nft
+    #[arg(long)]
+    netns: bool,
     /// Keep everything even if nothing is wrong
     #[arg(long)]
     keep: bool,
@@ -113,13 +116,17 @@ async fn run_one(args: &RunArgs, file: &Path) -> Result<bool> {
 async fn break_and_check(args: &RunArgs, scenario: &Scenario, seed: u64, dir: &Path) -> Result<Summary> {
     let (ground, unfit) = ground(args, scenario, dir)?;
     let effects = dir.join("effects");
-    let recorder_at = ground.ports.take()?;
+    let mut recorder_at = ground.ports.take()?;
+    if let Some(wire) = ground.net.wire() {
+        recorder_at.set_ip(wire.here().into());
+    }
     let _recorder = Recorder::start(recorder_at, &effects, LINGER).await?;
     let cluster = Cluster::found(ground, scenario.nodes).await?;
     let door = cluster.nodes.first().context("there is a node")?.door.clone();
     let workflow =
         site::create(&door, &client::definition(&effects, &format!("http://{recorder_at}/"))).await?;
     let probed = site::create(&door, &probe::definition()).await?;
+    let sleepers = counts::Sleepers::submit(&door, seed).await?;
     let heal = Duration::from_secs(scenario.heal_s);
 
     let began = Instant::now();
@@ -138,6 +145,7 @@ async fn break_and_check(args: &RunArgs, scenario: &Scenario, seed: u64, dir: &P
         probe: Probe::new(probed, scenario.partitions, heal),
         random: Random::new(seed),
         nodes: usize::try_from(scenario.nodes)?,
+        at_once: scenario.at_once,
         lease: LEASE,
         ledger,
         unfit,
@@ -154,7 +162,9 @@ async fn break_and_check(args: &RunArgs, scenario: &Scenario, seed: u64, dir: &P
     let ledger = clients.finish().await?;
     watching.abort();
     summary.effects_checked = checked.load(Ordering::Relaxed);
-    verdict::reckon(&mut nemesis.stage.cluster, &ledger, &workflow, seed, &effects, &mut summary).await?;
+    let work =
+        verdict::Work { ledger: &ledger, workflow: &workflow, sleepers: &sleepers, seed, effects: &effects };
+    verdict::reckon(&mut nemesis.stage.cluster, &work, &mut summary).await?;
     summary.judge(scenario, &nemesis.stage.unfit);
     if !summary.violations.is_empty() {
         nemesis.stage.cluster.keep_disks()?;
@@ -186,20 +196,47 @@ fn ground(args: &RunArgs, scenario: &Scenario, dir: &Path) -> Result<(Ground, BT
             }
         }
     };
+    let net = network(args, &mut unfit);
     let binary = args.binary.canonicalize().with_context(|| format!("find {}", args.binary.display()))?;
+    let mut eio_library = None;
+    if scenario.faults.contains_key(&Kind::DiskError) {
+        match eio::build(dir) {
+            Ok(library) => eio_library = Some(library),
+            Err(error) => drop(unfit.insert(Kind::DiskError, format!("{error:#}"))),
+        }
+    }
     let ground = Ground {
         binary,
         dir: dir.to_owned(),
-        net: Net::default(),
+        proxied: net.wire().is_none(),
+        net,
         ports: Arc::new(Ports::new(args.first_port)),
         partitions: scenario.partitions,
         power_loss: scenario.power_loss,
-        proxied: true,
         disk_mib,
+        replicas: scenario.replicas,
         clock,
+        eio: eio_library,
         log: args.log.clone(),
     };
     Ok((ground, unfit))
+}
+
+/// The network: that of the kernel if it is wanted and can be had, else proxies.
+fn network(args: &RunArgs, unfit: &mut BTreeMap<Kind, String>) -> Net {
+    if args.netns {
+        match Wire::lay() {
+            Ok(wire) => {
+                for kind in [Kind::Delay, Kind::HalfOpen] {
+                    unfit.insert(kind, "the rules of the kernel's network cannot do it".to_owned());
+                }
+                return Net::of(Arc::new(wire));
+            }
+            Err(error) => report::say(&format!("  no network namespaces, proxies in their place: {error:#}")),
+        }
+    }
+    unfit.insert(Kind::Loss, "proxies carry bytes, and lose none: it takes --netns".to_owned());
+    Net::default()
 }
 
 /// What breaks things.

@@ -21,6 +21,12 @@ pub(crate) struct Scenario {
     pub(crate) nodes: u64,
     /// Data partitions.
     pub(crate) partitions: u16,
+    /// How many nodes hold each partition, if there are as many: 1, 3 or 5.
+    #[serde(default = "three")]
+    pub(crate) replicas: usize,
+    /// How many nodes a fault may take at the same time, where it takes some and not all; less than half of them.
+    #[serde(default = "one")]
+    pub(crate) at_once: u64,
     /// How long faults go on, in seconds.
     pub(crate) seconds: u64,
     /// The longest wait between two faults, in milliseconds.
@@ -83,6 +89,14 @@ const fn ten() -> u64 {
     10
 }
 
+const fn three() -> usize {
+    3
+}
+
+const fn one() -> u64 {
+    1
+}
+
 impl Scenario {
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
@@ -96,6 +110,12 @@ impl Scenario {
         ensure!(
             scenario.nodes >= 1 && scenario.load.rate > 0.0,
             "{}: there is nothing to do",
+            path.display()
+        );
+        let replicas = scenario.replicas.min(usize::try_from(scenario.nodes)?);
+        ensure!(
+            (1..=replicas.saturating_sub(1).max(2) as u64 / 2).contains(&scenario.at_once),
+            "{}: at_once is not a minority of the replicas",
             path.display()
         );
         let needs_power = scenario.faults.contains_key(&Kind::PowerLoss);

@@ -45,6 +45,8 @@ pub(crate) struct Summary {
     /// Effects whose start was looked for as soon as they had happened.
     pub(crate) effects_checked: u64,
     pub(crate) histories_compared: u64,
+    /// Executions that were listed to be counted, on all nodes together.
+    pub(crate) counted: u64,
     /// Milliseconds until everything was finished.
     pub(crate) settled_ms: u64,
     pub(crate) violations: Vec<String>,
@@ -112,6 +114,7 @@ impl Summary {
             ("attempts", format!("{} started, {} lost with their node", self.started, self.lost)),
             ("effects outside", format!("{}, {} checked at once", self.effects, self.effects_checked)),
             ("histories compared", self.histories_compared.to_string()),
+            ("counted", self.counted.to_string()),
             ("settled in", format!("{} ms", self.settled_ms)),
             ("violations", self.violations.len().to_string()),
         ]);

@@ -13,9 +13,11 @@ use tokio::time::sleep;
 
 use crate::client::{self, Cancel, Known, Ledger, STEPS};
 use crate::cluster::{self, Cluster, POLL};
+use crate::counts::{self, Sleepers};
 use crate::door::{Door, Reply};
 use crate::effects::{self, Effects};
 use crate::history::{self, Ending};
+use crate::lawful;
 use crate::summary::Summary;
 
 /// How long all that is unfinished may take once nothing breaks any more.
@@ -25,15 +27,20 @@ const AT_ONCE: usize = 16;
 /// Nothing is broken any more, so a node that does not answer for this long is a violation.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// What was done while things broke.
+#[derive(Debug)]
+pub(crate) struct Work<'a> {
+    pub(crate) ledger: &'a Ledger,
+    pub(crate) workflow: &'a str,
+    pub(crate) sleepers: &'a Sleepers,
+    pub(crate) seed: u64,
+    /// The record outside.
+    pub(crate) effects: &'a Path,
+}
+
 /// Waits until everything is finished, and compares all accounts.
-pub(crate) async fn reckon(
-    cluster: &mut Cluster,
-    ledger: &Ledger,
-    workflow: &str,
-    seed: u64,
-    record: &Path,
-    summary: &mut Summary,
-) -> Result<()> {
+pub(crate) async fn reckon(cluster: &mut Cluster, work: &Work<'_>, summary: &mut Summary) -> Result<()> {
+    let Work { ledger, workflow, sleepers, seed, effects: record } = *work;
     let executions = ledger.executions();
     let doors: Vec<(u64, Door)> = cluster.nodes.iter().map(|node| (node.id, node.door.clone())).collect();
     let began = Instant::now();
@@ -41,6 +48,7 @@ pub(crate) async fn reckon(
     summary.settled_ms = u64::try_from(began.elapsed().as_millis())?;
     compare_nodes(&doors, &mut histories, &executions, summary).await?;
     check_lists(&doors, workflow, &executions, summary).await?;
+    counts::check(&doors, sleepers, summary).await?;
     submit_again(&doors, workflow, seed, &executions, summary).await?;
 
     let (effects, strange) = effects::read(record)?;
@@ -248,7 +256,8 @@ fn check_histories(
         };
         let (told, violations) = history::check_until(id, events, &steps, ending);
         let compared = told.compare(id, by_execution.get(id.as_str()).unwrap_or(&Effects::new()));
-        summary.violations.extend(violations.into_iter().chain(compared));
+        let unlawful = lawful::check(events, client::ORDER).map(|text| format!("{id}: W3: {text}"));
+        summary.violations.extend(violations.into_iter().chain(compared).chain(unlawful));
         summary.started += told.started;
         summary.lost += told.lost;
     }

@@ -86,9 +86,9 @@ impl Fitness {
         state.set(Unfit::DiskFull, room == DiskRoom::Full);
         state.note_delay(delay);
         let off_from = if before.contains(&Unfit::ClockOff) { CLOCK_RIGHT_MS } else { CLOCK_OFF_MS };
-        if let Some(median) = median(clocks) {
-            state.set(Unfit::ClockOff, median.abs() > off_from);
-        }
+        // What was found when there were enough to tell says nothing of now: its own may have been put right since, and
+        // with too few nodes to tell, it may be the only one left that can lead.
+        state.set(Unfit::ClockOff, median(clocks).is_some_and(|median| median.abs() > off_from));
         before.symmetric_difference(&state.unfit).copied().collect()
     }
 }
@@ -178,6 +178,13 @@ mod tests {
         let fitness = Fitness::default();
         assert_eq!(note(&fitness, 1, &[-9_000, 0]), []);
         assert_eq!(note(&fitness, 1, &[0]), []);
+    }
+
+    #[test]
+    fn a_clock_that_was_off_is_believed_where_nobody_can_tell_any_more() {
+        let fitness = Fitness::default();
+        assert_eq!(note(&fitness, 1, &[1_205, 1_205, 0]), [Unfit::ClockOff]);
+        assert_eq!(note(&fitness, 1, &[2, 0]), [], "one of three is gone, and the two have to go on");
     }
 
     #[test]

@@ -172,7 +172,17 @@ impl From<node::Error> for Failure {
             node::Error::Settings(_) | node::Error::Exposed { .. } => Exit::Usage,
             _ => Exit::Unavailable,
         };
-        Self::new(exit, error.code(), error.to_string())
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(deeper) = cause {
+            let more = deeper.to_string();
+            // Some errors say in their own words what is behind them.
+            if !text.contains(&more) {
+                text = format!("{text}: {more}");
+            }
+            cause = deeper.source();
+        }
+        Self::new(exit, error.code(), text)
     }
 }
 

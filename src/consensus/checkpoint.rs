@@ -65,7 +65,7 @@ impl Checkpointer {
                     return;
                 }
                 if let Err(error) = group.turn(self.inline_io).await {
-                    self.fatal.raise(group.applied.partition, &format!("write the state behind: {error}"));
+                    self.fatal.raise_error(group.applied.partition, "write the state behind", &error);
                     return;
                 }
             }

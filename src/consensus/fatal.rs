@@ -26,7 +26,47 @@ impl Fatal {
         });
     }
 
+    /// As `raise`, with an error and all that is behind it: the disk's own words are the last of them.
+    pub(super) fn raise_error(&self, partition: PartitionId, doing: &str, error: &dyn std::error::Error) {
+        let reason = format!("{doing}: {}", told(error));
+        self.raise(partition, &reason);
+    }
+
     pub(super) fn subscribe(&self) -> watch::Receiver<Option<Arc<str>>> {
         self.0.subscribe()
+    }
+}
+
+/// An error with all that is behind it, each word once.
+pub(super) fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(it) = source {
+        let more = it.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = it.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::{consensus::state, storage};
+
+    #[test]
+    fn what_the_disk_said_is_named() {
+        let fatal = Fatal::new();
+        let disk = io::Error::from_raw_os_error(5);
+        let error = io::Error::other(state::Error::Storage(storage::Error::io("sync the state")(disk)));
+        fatal.raise_error(PartitionId(3), "write the state behind", &error);
+        let said = fatal.subscribe().borrow().as_deref().map(str::to_owned).unwrap();
+        assert!(said.starts_with("partition 3: write the state behind: "), "{said}");
+        assert!(said.ends_with("sync the state: Input/output error (os error 5)"), "{said}");
+        assert_eq!(said.matches("sync the state").count(), 1, "{said}");
     }
 }

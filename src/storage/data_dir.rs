@@ -196,13 +196,15 @@ fn close_to_others(path: &Path) -> io::Result<()> {
 /// Checks the format of a directory; `None` if it has none yet.
 pub(super) fn read_format(path: &Path) -> Result<Option<u32>> {
     let at = path.join("format");
-    let text = match fs::read_to_string(&at) {
-        Ok(text) => text,
+    let bytes = match fs::read(&at) {
+        Ok(bytes) => bytes,
         Err(source) if source.kind() == ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(Error::Open { path: at, source }),
     };
     let place = at.display().to_string();
-    let found: u32 = text.trim().parse().map_err(|_| Error::corrupt("the format file", place))?;
+    let text = str::from_utf8(&bytes).ok().map(|text| text.strip_suffix('\n').unwrap_or(text));
+    let found = text.and_then(|text| text.parse::<u32>().ok()).filter(|found| *found > 0);
+    let found = found.ok_or_else(|| Error::corrupt("the format file", place))?;
     if found > FORMAT {
         return Err(Error::Newer { path: at, found, supported: FORMAT });
     }

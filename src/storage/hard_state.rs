@@ -139,6 +139,15 @@ impl FileHardState {
         Ok(Self { file, path: path.to_owned(), generation: Mutex::new(0) })
     }
 
+    /// Whether something was noted as a hint and cannot be read any more. The ends of the groups are then protected as
+    /// far as the last save.
+    ///
+    /// Errors: `Io`, `Newer`.
+    pub(super) fn hint_is_damaged(&self) -> Result<bool> {
+        let slot = self.slot(HINT)?;
+        Ok(!matches!(slot, Slot::Empty) && slot.decode::<BTreeMap<u16, u64>>().is_none())
+    }
+
     fn slot(&self, at: u64) -> Result<Slot> {
         let mut bytes = vec![0; SLOT_BYTES];
         let mut filled = 0;

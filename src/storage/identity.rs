@@ -3,6 +3,10 @@
 //! A node that comes back without its disk has forgotten votes and entries it acknowledged. So each data directory
 //! draws a number of its own when it is made, and the other nodes remember it: a directory that was replaced is
 //! noticed, whatever the node calls itself.
+//!
+//! ```text
+//! DIR/identity    JSON, and behind it a line `crc32c` with the checksum of all before it
+//! ```
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -55,7 +59,7 @@ impl DataDir {
             let mut options = File::options();
             options.write(true).create(true).truncate(true).mode(FILE_MODE);
             let mut file = options.open(&new)?;
-            file.write_all(&serde_json::to_vec_pretty(identity)?)?;
+            file.write_all(&encode(identity)?)?;
             file.sync_all()?;
             fs::rename(&new, &at)?;
             File::open(&self.path)?.sync_all()
@@ -64,13 +68,65 @@ impl DataDir {
     }
 }
 
-fn read(path: &Path) -> Result<Option<Identity>> {
+fn encode(identity: &Identity) -> serde_json::Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(identity)?;
+    bytes.push(b'\n');
+    let sum = checksum(&bytes);
+    bytes.extend_from_slice(&sum);
+    Ok(bytes)
+}
+
+/// The last line.
+fn checksum(text: &[u8]) -> Vec<u8> {
+    format!("crc32c {:08x}\n", crc32c::crc32c(text)).into_bytes()
+}
+
+pub(super) fn read(path: &Path) -> Result<Option<Identity>> {
     let at = path.join(NAME);
-    let text = match fs::read(&at) {
-        Ok(text) => text,
+    let bytes = match fs::read(&at) {
+        Ok(bytes) => bytes,
         Err(source) if source.kind() == ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(Error::Open { path: at, source }),
     };
-    let damaged = |_| Error::corrupt("the identity file", at.display().to_string());
-    serde_json::from_slice(&text).map(Some).map_err(damaged)
+    let damaged = || Error::corrupt("the identity file", at.display().to_string());
+    decode(&bytes).map(Some).ok_or_else(damaged)
+}
+
+/// None if it is damaged.
+fn decode(bytes: &[u8]) -> Option<Identity> {
+    // Without the last line it was written by an early build, or has lost that line and nothing else.
+    if bytes.ends_with(b"}") {
+        return serde_json::from_slice(bytes).ok();
+    }
+    let end = bytes.len().checked_sub(checksum(b"").len())?;
+    let (text, sum) = bytes.split_at(end);
+    (checksum(text) == sum).then(|| serde_json::from_slice(text).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_changed_bit_and_no_missing_end_goes_unnoticed() {
+        let identity = Identity {
+            cluster: "everstep".to_owned(),
+            node: 3,
+            partitions: 4,
+            incarnation: "1f2e".to_owned(),
+            formed: true,
+            members: BTreeMap::from([(1, "ab".to_owned()), (2, "cd".to_owned())]),
+        };
+        let sound = encode(&identity).unwrap();
+        assert_eq!(decode(&sound).as_ref(), Some(&identity));
+        for place in 0..sound.len() {
+            let whole = Some(&identity).filter(|_| sound[..place].ends_with(b"\n}"));
+            assert_eq!(decode(&sound[..place]).as_ref(), whole, "without its end from {place}");
+            for bit in 0..8 {
+                let mut flipped = sound.clone();
+                flipped[place] ^= 1 << bit;
+                assert_eq!(decode(&flipped), None, "bit {bit} of byte {place}");
+            }
+        }
+    }
 }

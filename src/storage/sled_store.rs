@@ -32,7 +32,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::memory::is_void;
-use super::stamp::Stamp;
+use super::stamp::{self, Stamp};
 use super::store::Pair;
 use super::{Direction, Error, Result, Store, WriteBatch};
 
@@ -94,6 +94,16 @@ pub struct SledStore {
     stamp: Option<Mutex<Stamp>>,
 }
 
+/// What is done about the count of syncs.
+enum Stamping {
+    /// There is none.
+    None,
+    /// It is looked at.
+    Check,
+    /// It is looked at and kept.
+    Keep,
+}
+
 /// Makes durable which files are in a database's directory, and the directory itself.
 fn sync_directories(path: &Path) -> Result<()> {
     for directory in [Some(path), path.parent()].into_iter().flatten() {
@@ -107,17 +117,24 @@ impl SledStore {
     ///
     /// Errors: `Locked` if another process has it open, `Corrupt` if sled cannot make sense of it, `Open`.
     pub fn open(path: &Path, cache_bytes: u64) -> Result<Self> {
-        Self::open_with(path, cache_bytes, false)
+        Self::open_with(path, cache_bytes, Stamping::None)
     }
 
     /// As `open`, and counts syncs, so that a database that has gone back in time is noticed.
     ///
     /// Errors: as `open`; `Corrupt` also if syncs are missing.
     pub fn open_stamped(path: &Path, cache_bytes: u64) -> Result<Self> {
-        Self::open_with(path, cache_bytes, true)
+        Self::open_with(path, cache_bytes, Stamping::Keep)
     }
 
-    fn open_with(path: &Path, cache_bytes: u64, stamped: bool) -> Result<Self> {
+    /// As `open_stamped`, to look at it: syncs are not counted, and the file beside it stays as it is.
+    ///
+    /// Errors: as `open_stamped`.
+    pub(super) fn look_stamped(path: &Path, cache_bytes: u64) -> Result<Self> {
+        Self::open_with(path, cache_bytes, Stamping::Check)
+    }
+
+    fn open_with(path: &Path, cache_bytes: u64, stamping: Stamping) -> Result<Self> {
         let config = sled::Config::new()
             .path(path)
             .cache_capacity(cache_bytes)
@@ -135,8 +152,10 @@ impl SledStore {
         let pieces = [PIECES].as_slice()..[STAMP].as_slice();
         let first = store.guarded(|| store.tree.range(pieces).next().transpose())?;
         store.pieces.store(first.is_some(), Ordering::Relaxed);
-        if stamped {
-            store.stamp = Some(Mutex::new(Stamp::open(path, store.syncs()?)?));
+        match stamping {
+            Stamping::None => {}
+            Stamping::Check => drop(stamp::check(path, store.syncs()?)?),
+            Stamping::Keep => store.stamp = Some(Mutex::new(Stamp::open(path, store.syncs()?)?)),
         }
         store.sync()?;
         sync_directories(path)?;

@@ -4,6 +4,10 @@
 //! sled itself tidies its file when it is opened, as it does at each start. Where that cannot be written, in a
 //! backup that was mounted for reading for example, a copy of both databases is looked at in its place.
 //!
+//! What counts is what would be served: every entry of the log, every value of the state, the hard state with its hint,
+//! the identity, the format. Damage where nothing is kept is none: in the room of a file that is not in use, in what a
+//! later write has replaced, in a table of pages, which the database makes anew from its file.
+//!
 //! Caveat: the copy takes as much room as the databases do.
 
 use std::collections::BTreeMap;
@@ -18,7 +22,8 @@ use serde::{Deserialize, Serialize};
 use super::data_dir::{self, DataDir, STATE_CACHE_BYTES};
 use super::hard_state::{FileHardState, HardRecord, HardState, Loaded};
 use super::log::{Found, Loss, read_groups};
-use super::{Direction, Error, Result, SledStore, Store, codec};
+use super::stamp::{self, Noted};
+use super::{Direction, Error, Result, SledStore, Store, codec, identity};
 
 /// Values of the state read at once. Records are packed, so a page is some megabytes at most.
 const PAGE_LEN: usize = 64;
@@ -67,7 +72,7 @@ pub struct VerifiedGroup {
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// Where: `format`, `hard-state`, `log`, `state`, and what part of it.
+    /// Where: `format`, `hard-state`, `identity`, `log`, `state`, and what part of it.
     pub place: String,
     /// What.
     pub what: String,
@@ -101,6 +106,9 @@ pub fn verify_with(path: &Path, scratch: &Path, raw: &[&[u8]]) -> Result<VerifyR
         Err(error) => return Err(error),
     }
     let hard = report.hard_state(path)?;
+    if let Err(error) = identity::read(path) {
+        report.add("identity", &error);
+    }
     let place = Place::of(path, scratch)?;
     if let Some(log) = report.database(place.path(), "log", false)? {
         let found = read_groups(&log, &hard)?;
@@ -197,10 +205,14 @@ impl VerifyReport {
             self.add("hard-state", &"the file is missing");
             return Ok(HardRecord::default());
         }
-        match FileHardState::look(&file)?.load()? {
+        let state = FileHardState::look(&file)?;
+        match state.load()? {
             Loaded::Found { record, repaired } => {
                 if repaired {
                     self.add("hard-state", &"one of its two copies is damaged; the next save writes it anew");
+                }
+                if state.hint_is_damaged()? {
+                    self.add("hard-state", &"its hint is damaged; the next commit writes it anew");
                 }
                 (self.node, self.boots) = (Some(record.node), Some(record.boot));
                 return Ok(record);
@@ -217,8 +229,16 @@ impl VerifyReport {
             self.add(name, &"the database is missing");
             return Ok(None);
         }
+        match stamped.then(|| stamp::read(&at)).transpose()? {
+            None | Some(Noted::Syncs(_)) => {}
+            Some(Noted::Missing) => self.add(format!("{name}, synced"), &"the file is missing"),
+            Some(Noted::Damaged) => {
+                let what = "it is damaged: whether the database has lost its end cannot be told; the next start writes it anew";
+                self.add(format!("{name}, synced"), &what);
+            }
+        }
         let opened = match stamped {
-            true => SledStore::open_stamped(&at, STATE_CACHE_BYTES),
+            true => SledStore::look_stamped(&at, STATE_CACHE_BYTES),
             false => SledStore::open(&at, STATE_CACHE_BYTES),
         };
         match opened {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use everstep::storage::codec::{self, Kind};
-use everstep::storage::{CacheBytes, DataDir, Error, Log, Store, VerifyReport, WriteBatch};
+use everstep::storage::{CacheBytes, DataDir, Error, Identity, Log, Store, VerifyReport, WriteBatch};
 
 use crate::support::{options, plain, wait};
 
@@ -83,6 +83,47 @@ fn a_damaged_hard_state_is_told() {
     bytes[65536 + 26] ^= 1;
     std::fs::write(&path, &bytes).unwrap();
     assert_eq!(places(&verify(home.path()).unwrap()), ["hard-state"]);
+}
+
+#[test]
+fn a_damaged_hint_count_or_identity_is_told_and_stays() {
+    let home = tempfile::tempdir().unwrap();
+    filled(home.path(), |dir| dir.keep_identity(&identity()).unwrap());
+    assert!(verify(home.path()).unwrap().ok);
+    // The hint is the third slot of the hard state.
+    for (file, at, place) in [
+        ("hard-state", 2 * 65536 + 25, "hard-state"),
+        ("state/synced", 3, "state, synced"),
+        ("identity", 30, "identity"),
+    ] {
+        let path = home.path().join(file);
+        let sound = std::fs::read(&path).unwrap();
+        let mut damaged = sound.clone();
+        damaged[at] ^= 1;
+        std::fs::write(&path, &damaged).unwrap();
+        for _ in 0..2 {
+            assert_eq!(places(&verify(home.path()).unwrap()), [place]);
+        }
+        std::fs::write(&path, &sound).unwrap();
+    }
+    std::fs::remove_file(home.path().join("state/synced")).unwrap();
+    assert_eq!(places(&verify(home.path()).unwrap()), ["state, synced"]);
+}
+
+fn identity() -> Identity {
+    let (cluster, incarnation) = ("everstep".to_owned(), "1f".to_owned());
+    Identity { cluster, node: 7, partitions: 4, incarnation, formed: true, members: [].into() }
+}
+
+#[test]
+fn a_format_is_the_number_of_a_release() {
+    let home = tempfile::tempdir().unwrap();
+    filled(home.path(), |_| {});
+    for text in [&b"0\n"[..], b"", b"1\x0b", b"one\n", b"\0\0", b"\xb1\n"] {
+        std::fs::write(home.path().join("format"), text).unwrap();
+        assert_eq!(places(&verify(home.path()).unwrap()), ["format"], "{text:?}");
+        assert!(matches!(DataDir::open(home.path(), CacheBytes::default()), Err(Error::Corrupt { .. })));
+    }
 }
 
 #[test]

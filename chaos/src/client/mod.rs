@@ -88,6 +88,8 @@ pub(crate) fn definition(effects: &Path, recorder: &str) -> Value {
 
 /// The steps of it that leave a line.
 pub(crate) const STEPS: [&str; 4] = ["s1", "s2", "s4", "s5"];
+/// All of them, each of which begins when the one before it is done.
+pub(crate) const ORDER: &[&str] = &["s1", "s2", "s3", "s4", "s5"];
 
 impl Clients {
     pub(crate) fn start(doors: Doors, workflow: &str, plan: &Plan, seed: u64) -> Self {

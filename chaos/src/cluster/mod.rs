@@ -36,8 +36,12 @@ pub(crate) struct Ground {
     pub(crate) proxied: bool,
     /// Mebibytes of each node's own file system; 0 for none.
     pub(crate) disk_mib: u64,
+    /// How many nodes hold each partition, if there are as many.
+    pub(crate) replicas: usize,
     /// The library that moves clocks, if there is one.
     pub(crate) clock: Option<PathBuf>,
+    /// The library that makes disks fail, if there is one.
+    pub(crate) eio: Option<PathBuf>,
     /// What nodes log, as a filter.
     pub(crate) log: String,
 }
@@ -79,7 +83,13 @@ impl Cluster {
     async fn settle(&mut self) -> Result<(Place, Addresses)> {
         self.places += 1;
         let ports = &self.ground.ports;
-        let (public, peer) = (ports.take()?, ports.take()?);
+        let (mut public, mut peer) = (ports.take()?, ports.take()?);
+        if let Some(wire) = self.ground.net.wire() {
+            wire.host(self.places)?;
+            let address = wire.address(self.places)?.into();
+            public.set_ip(address);
+            peer.set_ip(address);
+        }
         let mut addresses = Addresses { public, peer, front: peer };
         if self.ground.proxied {
             addresses.front = ports.take()?;

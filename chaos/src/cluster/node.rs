@@ -16,8 +16,10 @@ use super::Ground;
 use super::disk::OwnDisk;
 use crate::clock::Clock;
 use crate::door::Door;
+use crate::eio::Medium;
 use crate::net::Place;
 use crate::power::Power;
+use crate::preload;
 
 /// Between two looks at a condition.
 pub(crate) const POLL: Duration = Duration::from_millis(10);
@@ -43,6 +45,7 @@ pub(crate) struct Node {
     process: Option<Child>,
     paused: bool,
     pub(crate) clock: Option<Clock>,
+    pub(crate) medium: Option<Medium>,
     // Last: the process ends before its disk is gone.
     _own_disk: Option<OwnDisk>,
 }
@@ -81,7 +84,9 @@ impl Node {
         let own_disk = (ground.disk_mib > 0).then(|| OwnDisk::mount(disk, ground.disk_mib)).transpose()?;
         let clock =
             ground.clock.as_ref().map(|library| Clock::new(library, dir.join("clock"))).transpose()?;
-        std::fs::write(dir.join("node.toml"), settings(ground, id, &addresses, entry, &data))?;
+        let medium = ground.eio.as_ref().map(|library| Medium::new(library, &data, dir.join("eio")));
+        let medium = medium.transpose()?;
+        std::fs::write(dir.join("node.toml"), settings(ground, id, &addresses, entry, &data)?)?;
         let power = ground.power_loss.then(|| Power::new(&dir, &data)).transpose()?;
         let door = Door::new(format!("http://{}", addresses.public))?;
         let ground = ground.clone();
@@ -95,6 +100,7 @@ impl Node {
             ground,
             power,
             clock,
+            medium,
             process,
             paused,
             _own_disk: own_disk,
@@ -114,6 +120,12 @@ impl Node {
         self.dir.join("node.log")
     }
 
+    /// What it has logged so far.
+    pub(crate) fn said(&self) -> Result<String> {
+        let log = std::fs::read(self.log()).with_context(|| format!("read {}", self.log().display()))?;
+        Ok(String::from_utf8_lossy(&log).into_owned())
+    }
+
     /// Its files are no more what it wrote: what it says about that is no fault of its own.
     pub(crate) fn mark_damaged(&self) -> Result<()> {
         Ok(std::fs::write(self.dir.join(DAMAGED), "")?)
@@ -122,15 +134,17 @@ impl Node {
     pub(crate) fn start(&mut self) -> Result<()> {
         ensure!(self.process.is_none(), "node {} runs already", self.id);
         let log = OpenOptions::new().create(true).append(true).open(self.log())?;
-        let mut command = Command::new(&self.ground.binary);
+        let mut command = self.ground.command(self.place);
         command.arg("serve").arg("--config").arg(self.dir.join("node.toml")).current_dir(&self.dir);
         // Settings of the person who runs this must not change what is tested.
         let foreign = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("EVERSTEP_"));
         foreign.for_each(|(name, _)| {
             command.env_remove(name);
         });
-        command.envs(self.power.iter().flat_map(Power::environment));
-        command.envs(self.clock.iter().flat_map(Clock::environment));
+        let power = self.power.iter().flat_map(Power::environment);
+        let clock = self.clock.iter().flat_map(Clock::environment);
+        let medium = self.medium.iter().flat_map(Medium::environment);
+        command.envs(preload::together(power.chain(clock).chain(medium)));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
         let child = command.spawn().with_context(|| format!("start {}", self.ground.binary.display()))?;
         self.ground.net.know(child.id().context("it was started")?, self.place);
@@ -250,11 +264,52 @@ impl Node {
     }
 }
 
-fn settings(ground: &Ground, id: u64, addresses: &Addresses, entry: &Entry, data: &Path) -> String {
+impl Ground {
+    /// The binary, in the namespace of its node if there are namespaces. `ip` becomes the node, so it is one process.
+    fn command(&self, place: Place) -> Command {
+        let Some(wire) = self.net.wire() else { return Command::new(&self.binary) };
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &wire.namespace(place)]).arg(&self.binary);
+        command
+    }
+
+    /// How the node trusts others: certificates on a real wire, none on loopback.
+    fn trust(&self, id: u64) -> Result<String> {
+        if self.net.wire().is_none() {
+            return Ok("plain = true\n".to_owned());
+        }
+        let tls = certificates(&self.dir, id)?;
+        let of = |file: &str| tls.join(file);
+        Ok(format!(
+            "authority = {:?}\ncertificate = {:?}\nkey = {:?}\n",
+            of("authority.pem"),
+            of("node.pem"),
+            of("node.key")
+        ))
+    }
+}
+
+/// What makes certificates, as operators use it.
+const CERTIFICATES: &str = include_str!("../../../cluster/certs.sh");
+
+/// Makes the certificate of a node, and the authority if there is none; where its files are.
+fn certificates(dir: &Path, id: u64) -> Result<PathBuf> {
+    let (script, tls) = (dir.join("certs.sh"), dir.join("tls"));
+    std::fs::write(&script, CERTIFICATES)?;
+    let made = std::process::Command::new("bash").arg(script).arg(&tls).arg(id.to_string()).output()?;
+    ensure!(made.status.success(), "make a certificate: {}", String::from_utf8_lossy(&made.stderr));
+    Ok(tls.join(format!("node{id}")))
+}
+
+fn settings(ground: &Ground, id: u64, addresses: &Addresses, entry: &Entry, data: &Path) -> Result<String> {
     let Addresses { public, peer, front } = addresses;
     let mut text = format!(
-        "[node]\ndata_dir = {data:?}\n\n[api]\nlisten = \"{public}\"\n\n\
-         [cluster]\nname = \"chaos\"\nnode = {id}\nlisten = \"{peer}\"\nadvertise = \"{front}\"\nplain = true\n"
+        "[node]\ndata_dir = {data:?}\n\n[api]\nlisten = \"{public}\"\ninsecure = {real}\n\n\
+         [cluster]\nname = \"chaos\"\nnode = {id}\nlisten = \"{peer}\"\nadvertise = \"{front}\"\n\
+         replicas = {replicas}\n{trust}",
+        replicas = ground.replicas,
+        trust = ground.trust(id)?,
+        real = ground.net.wire().is_some()
     );
     if let Entry::Joins(at) = entry {
         text += &format!("join = \"{at}\"\n");
@@ -264,9 +319,9 @@ fn settings(ground: &Ground, id: u64, addresses: &Addresses, entry: &Entry, data
         members.iter().for_each(|(id, at)| text += &format!("{id} = \"{at}\"\n"));
     }
     text += &format!(
-        "\n[raft]\npartitions = {}\n\n[shell]\nenabled = true\n\n[http]\nallow_loopback = true\n\n\
+        "\n[raft]\npartitions = {}\n\n[shell]\nenabled = true\n\n[http]\nallow_loopback = true\nallow_private = true\n\n\
          [log]\nlevel = {:?}\n",
         ground.partitions, ground.log
     );
-    text
+    Ok(text)
 }

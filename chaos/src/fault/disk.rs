@@ -1,8 +1,8 @@
 //! Disks that fill up, and disks that change what was written.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use super::{Account, Stage};
 use crate::cluster::POLL;
 use crate::door::Reply;
-use crate::seed::Random;
+use crate::flips::damage;
 
 /// A node looks at its disk from time to time.
 const NOTICED_MAX: Duration = Duration::from_secs(5);
@@ -64,8 +64,9 @@ impl Stage {
         node.kill().await?;
         node.mark_damaged()?;
         let data = node.data();
-        let flipped = flip_some(&data, &mut self.random)?;
-        let mut account = Account { nodes: vec![id], remarks: vec![flipped], ..Account::default() };
+        let damage = damage::inflict(&data, &mut self.random)?;
+        let mut account =
+            Account { nodes: vec![id], remarks: vec![damage.to_string()], ..Account::default() };
         let node = self.cluster.node(id)?;
         let verified = node.verify().await?;
         let found = if verified.is_some() { "verify finds it" } else { "verify finds nothing" };
@@ -131,45 +132,6 @@ fn fill(filler: &Path, left_percent: f64) -> Result<()> {
         let now = left.min(zeros.len());
         file.write_all(&zeros[..now]).context("fill the disk")?;
         left -= now;
-    }
-    Ok(())
-}
-
-/// Flips some bits of one file; says which.
-fn flip_some(data: &Path, random: &mut Random) -> Result<String> {
-    let mut files = Vec::new();
-    gather(data, &mut files)?;
-    files.retain(|(path, bytes)| *bytes > 0 && path.file_name().is_none_or(|name| name != "lock"));
-    ensure!(!files.is_empty(), "{} holds nothing", data.display());
-    let (path, bytes) = random.choice(&files).clone();
-    let mut file = File::options().read(true).write(true).open(&path)?;
-    let mut places = Vec::new();
-    for _ in 0..=random.below(8) {
-        let place = random.below(bytes);
-        let mut byte = [0];
-        file.seek(SeekFrom::Start(place))?;
-        file.read_exact(&mut byte)?;
-        byte[0] ^= 1 << random.below(8);
-        file.seek(SeekFrom::Start(place))?;
-        file.write_all(&byte)?;
-        places.push(place);
-    }
-    file.sync_all()?;
-    let name = path.strip_prefix(data).unwrap_or(&path);
-    Ok(format!("flipped {} at {places:?} of {bytes}", name.display()))
-}
-
-fn gather(dir: &Path, files: &mut Vec<(PathBuf, u64)>) -> Result<()> {
-    let mut entries = std::fs::read_dir(dir)?.collect::<std::io::Result<Vec<_>>>()?;
-    // In one order, so that a seed finds the same file again.
-    entries.sort_by_key(std::fs::DirEntry::path);
-    for entry in entries {
-        let facts = entry.metadata()?;
-        if facts.is_dir() {
-            gather(&entry.path(), files)?;
-        } else {
-            files.push((entry.path(), facts.len()));
-        }
     }
     Ok(())
 }

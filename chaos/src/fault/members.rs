@@ -10,8 +10,6 @@ use crate::cluster::{Group, Standing};
 
 /// How long a new node may take until it votes everywhere: a snapshot of each partition and a few changes of voters.
 const REBUILD_MAX: Duration = Duration::from_secs(60);
-/// How many nodes hold each partition, if there are as many.
-const REPLICAS: usize = 3;
 /// A node that is refused gives up sooner.
 const REFUSED_MAX: Duration = Duration::from_secs(20);
 
@@ -86,7 +84,7 @@ impl Stage {
     /// Waits until a node has votes, and nobody who is gone has any: only then is one more loss bearable.
     async fn until_voting(&self, id: u64) -> Result<()> {
         let there = self.cluster.ids();
-        let replicas = REPLICAS.min(there.len());
+        let replicas = self.cluster.ground.replicas.min(there.len());
         let settled = |group: &Group| {
             !group.changing
                 && group.voters.len() >= replicas

@@ -8,6 +8,7 @@
 
 mod clock;
 mod disk;
+mod eio;
 mod link;
 mod members;
 mod process;
@@ -59,8 +60,12 @@ pub(crate) enum Kind {
     HalfOpen,
     /// Little passes between a node and the others.
     Slow,
+    /// Of what is sent between a node and the others, much is lost.
+    Loss,
     /// The disk of a node is full.
     DiskFull,
+    /// The disk of a node answers writes, syncs or both with an error.
+    DiskError,
     /// Bytes of a stopped node's files change.
     Flip,
     /// A node loses its disk; another takes its place.
@@ -78,7 +83,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// All of them.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::KillLeader,
         Self::KillAny,
         Self::KillAll,
@@ -94,7 +99,9 @@ impl Kind {
         Self::Reset,
         Self::HalfOpen,
         Self::Slow,
+        Self::Loss,
         Self::DiskFull,
+        Self::DiskError,
         Self::Flip,
         Self::Wipe,
         Self::Add,
@@ -133,6 +140,8 @@ pub(crate) struct Stage {
     pub(crate) random: Random,
     /// Nodes in the beginning: what the cluster comes back to.
     pub(crate) nodes: usize,
+    /// How many nodes a fault may take at the same time.
+    pub(crate) at_once: u64,
     /// Longer than any lease.
     pub(crate) lease: Duration,
     /// What clients know.
@@ -159,8 +168,10 @@ impl Stage {
             | Kind::Delay
             | Kind::Reset
             | Kind::HalfOpen
-            | Kind::Slow => self.disturb(kind, time).await,
+            | Kind::Slow
+            | Kind::Loss => self.disturb(kind, time).await,
             Kind::DiskFull => self.fill_disk(time).await,
+            Kind::DiskError => self.fail_disk(time).await,
             Kind::Flip => self.flip().await,
             Kind::Wipe => self.wipe().await,
             Kind::Add | Kind::Drain if self.cluster.nodes.len() > self.nodes => self.drain().await,
@@ -174,6 +185,19 @@ impl Stage {
     fn any(&mut self) -> u64 {
         let ids = self.cluster.ids();
         *self.random.choice(&ids)
+    }
+
+    /// Some nodes, no more than may be missing at the same time; `first` among them if there is one.
+    fn some(&mut self, first: Option<u64>) -> Vec<u64> {
+        let mut all = self.cluster.ids();
+        let mut chosen: Vec<u64> = first.into_iter().collect();
+        all.retain(|id| !chosen.contains(id));
+        let count = usize::try_from(1 + self.random.below(self.at_once)).unwrap_or(1);
+        while chosen.len() < count && !all.is_empty() {
+            let place = usize::try_from(self.random.below(all.len() as u64)).unwrap_or(0);
+            chosen.push(all.swap_remove(place));
+        }
+        chosen
     }
 
     /// Waits until the nodes that are not among `down` serve, and then until the fault has lasted for `time`.

@@ -13,21 +13,25 @@ impl Stage {
         let leaders: Vec<_> = standing.partitions.iter().filter_map(|group| group.leader).collect();
         let leader = if leaders.is_empty() { self.any() } else { *self.random.choice(&leaders) };
         let leads = standing.member(leader).map_or(0, |member| member.leads);
-        self.kill_one(leader, time, format!("it led {leads} partitions")).await
+        let down = self.some(Some(leader));
+        self.kill_these(down, time, format!("one led {leads} partitions")).await
     }
 
     pub(super) async fn kill_any(&mut self, time: Duration) -> Result<Account> {
-        let id = self.any();
-        self.kill_one(id, time, "it ran".to_owned()).await
+        let down = self.some(None);
+        self.kill_these(down, time, "they ran".to_owned()).await
     }
 
-    async fn kill_one(&mut self, id: u64, time: Duration, was: String) -> Result<Account> {
-        let node = self.cluster.node(id)?;
-        node.kill().await?;
-        let proof = Some(format!("the process is gone; {was}"));
-        let mut account = Account { nodes: vec![id], proof, ..Account::default() };
-        self.others_serve(&[id], time, &mut account).await;
-        self.cluster.node(id)?.start()?;
+    async fn kill_these(&mut self, down: Vec<u64>, time: Duration, were: String) -> Result<Account> {
+        for id in &down {
+            self.cluster.node(*id)?.kill().await?;
+        }
+        let proof = Some(format!("{} gone; {were}", down.len()));
+        let mut account = Account { nodes: down.clone(), proof, ..Account::default() };
+        self.others_serve(&down, time, &mut account).await;
+        for id in &down {
+            self.cluster.node(*id)?.start()?;
+        }
         Ok(account)
     }
 
@@ -80,18 +84,22 @@ impl Stage {
         Ok(())
     }
 
-    /// Freezes a node. One that is frozen for long has to be done without.
+    /// Freezes nodes. Those that are frozen for long have to be done without.
     pub(super) async fn pause(&mut self, time: Duration, long: bool) -> Result<Account> {
-        let id = self.any();
-        self.cluster.node(id)?.pause().await?;
-        let proof = Some("the kernel says that it is stopped".to_owned());
-        let mut account = Account { nodes: vec![id], proof, ..Account::default() };
+        let down = self.some(None);
+        for id in &down {
+            self.cluster.node(*id)?.pause().await?;
+        }
+        let proof = Some(format!("the kernel says of {} that they are stopped", down.len()));
+        let mut account = Account { nodes: down.clone(), proof, ..Account::default() };
         if long {
-            self.others_serve(&[id], time, &mut account).await;
+            self.others_serve(&down, time, &mut account).await;
         } else {
             sleep(time).await;
         }
-        self.cluster.node(id)?.resume().await?;
+        for id in &down {
+            self.cluster.node(*id)?.resume().await?;
+        }
         Ok(account)
     }
 }

@@ -77,7 +77,9 @@ impl Setting {
             power_loss: false,
             proxied: false,
             disk_mib: 0,
+            replicas: 3,
             clock: None,
+            eio: None,
             log: "warn,openraft=error".to_owned(),
         };
         let at = ground.ports.take()?;

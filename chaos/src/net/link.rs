@@ -19,6 +19,10 @@ pub(crate) enum Mode {
     Delay(Duration),
     /// So many pass in a second.
     Slow(u64),
+    /// Of a hundred packets, so many are lost. Only a real wire has packets.
+    Loss(u8),
+    /// Each packet breaks its connection. Only a real wire has packets.
+    Refuse,
 }
 
 /// One direction between two nodes.
@@ -75,7 +79,7 @@ impl Passing {
                 counted = true;
             }
             let wait = match mode {
-                Mode::Pass => return,
+                Mode::Pass | Mode::Loss(_) | Mode::Refuse => return,
                 Mode::Cut => None,
                 Mode::Delay(time) => Some(time),
                 Mode::Slow(rate) => Some(Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64)),

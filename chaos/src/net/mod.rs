@@ -8,12 +8,15 @@
 //! afterwards they arrive late, or the connection breaks. It never loses bytes in the middle of a connection, which
 //! no network does either.
 //!
+//! Where root allows, the network of the kernel takes the place of the proxies (`wire`).
+//!
 //! Caveat: a node that dials over a cut link has its connection taken at once and is never answered, where a real
 //! network would let it wait.
 
 mod dialer;
 mod link;
 mod pump;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -25,6 +28,7 @@ use tokio::task::JoinHandle;
 
 pub(crate) use link::Mode;
 use link::{Link, Passing};
+pub(crate) use wire::Wire;
 
 /// A node's place in the network: the same from its start to its removal, and the same again for nobody else.
 pub(crate) type Place = usize;
@@ -33,6 +37,7 @@ pub(crate) type Place = usize;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Net {
     inner: Arc<Inner>,
+    wire: Option<Arc<Wire>>,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +48,16 @@ struct Inner {
 }
 
 impl Net {
+    /// The network of the kernel, in place of proxies.
+    pub(crate) fn of(wire: Arc<Wire>) -> Self {
+        Self { wire: Some(wire), ..Self::default() }
+    }
+
+    /// The network of the kernel, if it is one.
+    pub(crate) fn wire(&self) -> Option<&Wire> {
+        self.wire.as_deref()
+    }
+
     /// Serves `front` for the node at `place`, which listens on `behind`.
     pub(crate) async fn serve(&self, place: Place, front: SocketAddr, behind: SocketAddr) -> Result<()> {
         let listener = TcpListener::bind(front).await.with_context(|| format!("listen on {front}"))?;
@@ -67,11 +82,17 @@ impl Net {
     }
 
     /// What happens to bytes from one node to another from now on.
-    pub(crate) fn set(&self, from: Place, to: Place, mode: Mode) {
-        self.link(from, to).set(mode);
+    pub(crate) fn set(&self, from: Place, to: Place, mode: Mode) -> Result<()> {
+        match &self.wire {
+            Some(wire) => wire.set(from, to, mode),
+            None => {
+                self.link(from, to).set(mode);
+                Ok(())
+            }
+        }
     }
 
-    /// Breaks all connections between two nodes, as a router does that was restarted.
+    /// Breaks all connections between two nodes, as a router does that was restarted. On a real wire that is a mode.
     pub(crate) fn reset(&self, a: Place, b: Place) {
         self.link(a, b).reset();
         self.link(b, a).reset();
@@ -79,7 +100,10 @@ impl Net {
 
     /// How often bytes from one node to another were held, delayed or cut off so far.
     pub(crate) fn hindered(&self, from: Place, to: Place) -> u64 {
-        self.link(from, to).hindered()
+        match &self.wire {
+            Some(wire) => wire.hindered(from, to),
+            None => self.link(from, to).hindered(),
+        }
     }
 
     fn link(&self, from: Place, to: Place) -> Arc<Link> {

@@ -15,6 +15,7 @@ use crate::engine::model::{Epoch, Event, Execution, ExecutionId, Recorded, Tenan
 use crate::engine::planted::{self, Bug};
 
 use super::super::command::{Append, Batch, Claim, Command, Conflict, Reply};
+use super::super::fatal::told;
 use super::super::view::Record;
 use super::disk::Disk;
 use super::error::Result;
@@ -25,14 +26,25 @@ use super::stored::{self, StoredClaim};
 use super::tenants::Key;
 use super::{lookup, weight};
 
-/// A replica that cannot read its own state must not guess: another one has it.
-const READABLE: &str = "the state database can be read";
+/// What was read for an entry. A replica that cannot read its own state must not guess, and must not answer anybody either:
+/// the process ends at once, before any other task sees a state that is changed in part.
+fn readable<T, E: std::error::Error>(read: std::result::Result<T, E>) -> T {
+    read.unwrap_or_else(|error| {
+        let reason = told(&error);
+        tracing::error!(
+            reason,
+            "storage_lost: the state cannot be read any more; run `everstep verify` on the data directory, restore a \
+             backup or let this node rejoin as a new one"
+        );
+        std::process::abort()
+    })
+}
 
 impl Machine {
     /// Folds the entry at `index` and answers what its proposer gets. Entries come in order, each once; an older
     /// one changes nothing.
     ///
-    /// Panics if the store cannot be read: then this replica cannot go on.
+    /// Ends the process if the store cannot be read: then this replica cannot go on.
     pub fn apply(&self, index: u64, command: &Command) -> Reply {
         let mut state = self.state();
         if index <= state.applied {
@@ -148,7 +160,7 @@ impl Fold<'_> {
     fn wake(&mut self, key: Key, append: &Append) -> std::result::Result<Option<Arc<Record>>, Conflict> {
         let row_stored = self.state.live.is_stored(key);
         let found = self.state.cache.take(key).or_else(|| {
-            let record = self.fetch(key, append, row_stored).expect(READABLE)?;
+            let record = readable(self.fetch(key, append, row_stored))?;
             let bytes = weight::of_record(&record);
             Some((Arc::new(record), bytes))
         });
@@ -220,9 +232,9 @@ impl Fold<'_> {
         let suffix = keys::claim(tenant, domain, &claim.key);
         let held = match self.state.loose.get(&suffix) {
             Some(row) => row.map(|row| stored::decode_claim(row)),
-            None => self.disk.reading().get(&suffix).expect(READABLE).map(|row| stored::decode_claim(&row)),
+            None => readable(self.disk.reading().get(&suffix)).map(|row| stored::decode_claim(&row)),
         };
-        let held = held?.expect(READABLE);
+        let held = readable(held?);
         // A claim of this very entry by this very owner, and one of a later entry, were read from a store that
         // is ahead of this replay.
         let against = held.index < self.index || (held.index == self.index && held.owner != owner);

@@ -8,7 +8,7 @@ use crate::storage;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The store failed, or its content is damaged.
-    #[error("read or write the state of a partition")]
+    #[error("read or write the state of a partition: {0}")]
     Storage(
         #[from]
         #[source]
