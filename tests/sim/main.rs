@@ -20,5 +20,6 @@ mod invariants;
 mod journal;
 mod one_node;
 mod seeds;
+mod tally;
 mod users;
 mod world;
