@@ -1,7 +1,7 @@
 //! How nodes die and come back.
 
 use super::drive::{Cluster, Due, LATER_MS};
-use super::faults::{Fault, Kind};
+use super::faults::Fault;
 use super::node::host;
 
 impl Cluster<'_> {

@@ -82,18 +82,8 @@ impl Cluster<'_> {
         let traps = Traps::new(disks.clone(), doors.clone(), journal.clone());
         let mut seats = BTreeMap::new();
         for node in plan.seats() {
-            let seat = Arc::new(Seat {
-                node,
-                disk: disks[&node].clone(),
-                clock: Arc::new(SimClock::default()),
-                entropy: Arc::new(Dice::new(plan.seed ^ (node << 32))),
-                consensus: plan.consensus(node),
-                join: address(1),
-                formed: AtomicBool::new(node <= plan.nodes),
-                roster: plan.roster(node),
-                runners: runners(node, &all, effects.clone(), journal.clone(), doors.clone()),
-                journal: journal.clone(),
-            });
+            let outside = runners(node, &all, effects.clone(), journal.clone(), doors.clone());
+            let seat = Arc::new(seat(&plan, node, disks[&node].clone(), outside, journal.clone()));
             seats.insert(node, seat.clone());
             let (doors, traps) = (doors.clone(), traps.clone());
             sim.host(host(node), move || {
@@ -408,5 +398,21 @@ impl Cluster<'_> {
 
     pub(super) fn mend(&mut self, one: u64, other: u64) {
         self.sim.release(host(one), host(other));
+    }
+}
+
+/// What a node has before its first life.
+fn seat(plan: &Plan, node: u64, disk: Disk, runners: Registry, journal: Journal) -> Seat {
+    Seat {
+        node,
+        disk,
+        clock: Arc::new(SimClock::default()),
+        entropy: Arc::new(Dice::new(plan.seed ^ (node << 32))),
+        consensus: plan.consensus(node),
+        join: address(1),
+        formed: AtomicBool::new(node <= plan.nodes),
+        roster: plan.roster(node),
+        runners,
+        journal,
     }
 }
