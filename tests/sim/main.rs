@@ -14,7 +14,9 @@
 compile_error!("the simulation needs `--cfg tokio_unstable`; .cargo/config.toml sets it");
 
 #[cfg(not(debug_assertions))]
-compile_error!("a release has no points to break nodes at; build the simulation with the profile dev, test or sim");
+compile_error!(
+    "a release has no points to break nodes at; build the simulation with the profile dev, test or sim"
+);
 
 mod account;
 mod cluster;

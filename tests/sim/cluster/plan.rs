@@ -178,7 +178,7 @@ fn draw_faults(
 
 /// Sets a trap every few seconds. One at a point that is seldom come to waits until somebody comes.
 fn draw_traps(faulty_ms: u64, dice: &Dice) -> Vec<(u64, Trap)> {
-    let pause_ms = dice.between(500, 2_500);
+    let pause_ms = dice.between(800, 4_000);
     let mut traps = Vec::new();
     let mut at = FIRST_FAULT_MS;
     while at < faulty_ms {
