@@ -158,11 +158,11 @@ points! {
     BatchGathered,
     /// An entry is with Raft, and nobody else has it.
     EntryProposed,
-    /// An entry is committed and applied, and whoever waits for it has not heard.
+    /// An entry is committed and applied, or known to be lost, and whoever waits for it has not heard.
     BatchCommitted,
     /// A change of the nodes is about to be proposed.
     NodeChangeBefore,
-    /// A change of the nodes is recorded, and whoever asked has not heard.
+    /// A change of the nodes is recorded or refused, and whoever asked has not heard.
     NodeChangeRecorded,
 
     // The state.
@@ -240,7 +240,7 @@ points! {
     StewardStep,
     /// A leader is about to change the members of its partition.
     MembersBefore,
-    /// The members of a partition are changed, and whoever asked has not heard.
+    /// The members of a partition are changed, or not, and whoever asked has not heard.
     MembersChanged,
     /// A new node is about to ask for its place.
     JoinBefore,
@@ -266,11 +266,11 @@ points! {
     // Executions.
     /// A birth is decided, and not proposed.
     BirthDecided,
-    /// A birth is recorded, and nobody has heard.
+    /// A birth is recorded or refused, and nobody has heard.
     BirthRecorded,
     /// A decision is taken, and not proposed.
     DecisionTaken,
-    /// A decision is recorded, and nothing of what follows has begun.
+    /// A decision is recorded or refused, and nothing of what follows has begun.
     DecisionRecorded,
     /// The start of an attempt is recorded, and its effect has not begun.
     EffectBefore,

@@ -26,6 +26,9 @@ use super::route::{Repeat, misplaced};
 /// Between two looks whether this node holds what it waits for.
 const LEARN_EVERY: Duration = Duration::from_millis(100);
 
+/// Looks after which somebody else is asked: this replica is far behind, as a new one is, or cut off from its leader.
+const LOOKS_MAX: usize = 10;
+
 /// What is asked of a partition's state. Add variants at the end.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Question {
@@ -121,14 +124,18 @@ impl Handle {
         }
     }
 
-    /// Answers from this node's replica; `None` if it has none, or learns while it waits that it has none any more.
+    /// Answers from this node's replica; `None` if it has none, learns while it waits that it has none any more, or
+    /// has waited for long.
     async fn answer_if_held(
         &self,
         partition: &Partition,
         question: &Question,
     ) -> Option<Result<Found, Error>> {
         let mut answering = std::pin::pin!(self.answer_here(partition, question));
-        while self.holds(partition.id) {
+        for _ in 0..LOOKS_MAX {
+            if !self.holds(partition.id) {
+                break;
+            }
             if let Ok(answered) = tokio::time::timeout(LEARN_EVERY, &mut answering).await {
                 return Some(answered);
             }

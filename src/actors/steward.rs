@@ -76,7 +76,8 @@ async fn next(handle: &Handle, replicas: usize, settled: bool) -> Option<(Partit
     if settled { even_out(&view.partitions, &nodes, &fit) } else { None }
 }
 
-/// Who should vote: those who do, as long as they are to stay, and the nodes with the fewest votes.
+/// Who should vote: those who do, as long as they are to stay, and the nodes with the fewest votes. Who is to go
+/// votes until another one can take the place.
 fn voters(
     group: &GroupView,
     nodes: &[NodeRecord],
@@ -92,10 +93,14 @@ fn voters(
     let target = if full % 2 == 0 && wanted.len() < full { full - 1 } else { full }.max(1);
     let load = |id: &u64| votes.get(id).copied().unwrap_or(0);
     let mut others: Vec<u64> = nodes.iter().map(|node| node.id).filter(active).collect();
-    others.retain(|id| !wanted.contains(id) && reachable.contains(id));
-    others.sort_by_key(|id| (load(id), *id));
+    // Who follows already stays the choice: it may be too busy with what it was sent to answer.
+    let follows = |id: &u64| group.partition != PartitionId::CATALOGUE.0 && group.learners.contains(id);
+    others.retain(|id| !wanted.contains(id) && (reachable.contains(id) || follows(id)));
+    others.sort_by_key(|id| (!follows(id), load(id), *id));
     let missing = target.saturating_sub(wanted.len());
     wanted.extend(others.iter().take(missing));
+    let leaving: Vec<u64> = group.voters.difference(&wanted).copied().collect();
+    wanted.extend(leaving.iter().take(target.saturating_sub(wanted.len())));
     while wanted.len() > target {
         let most = wanted.iter().copied().max_by_key(|id| (load(id), *id)).expect("it is not empty");
         wanted.remove(&most);
@@ -133,15 +138,21 @@ fn step(group: &GroupView, nodes: &[NodeRecord], wanted: &BTreeSet<u64>) -> Opti
             return Some(Step::Move { node: node.id, address });
         }
     }
+    let active = |id: &u64| nodes.iter().any(|node| node.id == *id && node.membership == Membership::Active);
+    let ready = |id: &&u64| group.caught_up(**id) || group.leader == Some(**id);
+    let leader = group.leader.filter(|leader| !wanted.contains(leader) || !active(leader));
+    let heir = wanted.iter().find(|id| group.voters.contains(id) && active(id) && ready(id));
+    if *wanted == group.voters
+        && let (Some(_), Some(to)) = (leader, heir)
+    {
+        return Some(Step::Transfer { to: *to });
+    }
     if *wanted != group.voters {
-        let leader = group.leader.filter(|leader| !wanted.contains(leader));
-        let ready = |id: &&u64| group.caught_up(**id) || group.leader == Some(**id);
         if !wanted.iter().all(|id| ready(&id))
             && wanted.iter().any(|id| !group.voters.contains(id) && !ready(&id))
         {
             return None;
         }
-        let heir = wanted.iter().find(|id| group.voters.contains(id) && ready(id));
         return Some(match (leader, heir) {
             (Some(_), Some(to)) => Step::Transfer { to: *to },
             _ => Step::SetVoters(wanted.clone()),
@@ -254,6 +265,29 @@ mod tests {
         assert_eq!(step(&group, &nodes, &all), Some(Step::RemoveLearner(1)));
         group.learners.clear();
         assert_eq!(step(&group, &nodes, &all), None);
+    }
+
+    #[test]
+    fn who_is_to_go_votes_until_another_takes_the_place() {
+        let mut nodes = active(&[2, 3, 4]);
+        nodes.push(node(1, Membership::Draining));
+        let wanted = |group: &GroupView, reachable: &[u64]| {
+            let reachable = reachable.iter().copied().collect();
+            voters(group, &nodes, &reachable, &BTreeMap::new(), 3)
+        };
+        let mut group = group(1, &[1, 2, 3], &[]);
+        let stays = wanted(&group, &[1, 2, 3]);
+        assert_eq!(stays, BTreeSet::from([1, 2, 3]), "node 4 does not answer");
+        assert_eq!(step(&group, &nodes, &stays), Some(Step::Transfer { to: 2 }), "but it need not lead");
+        group.leader = Some(2);
+        assert_eq!(step(&group, &nodes, &stays), None);
+        group.learners.insert(4);
+        group.addresses.insert(4, "n4".into());
+        let moves = wanted(&group, &[1, 2, 3]);
+        assert_eq!(moves, BTreeSet::from([2, 3, 4]), "node 4 is busy with what it was sent");
+        assert_eq!(step(&group, &nodes, &moves), None, "it is not there yet");
+        group.behind.insert(4, 0);
+        assert_eq!(step(&group, &nodes, &moves), Some(Step::SetVoters(moves.clone())));
     }
 
     #[test]

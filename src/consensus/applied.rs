@@ -102,7 +102,9 @@ impl Applied {
 
     /// Whether a node is the only one that votes.
     pub(super) fn is_sole_voter(&self, node: u64) -> bool {
-        self.positions().membership().voter_ids().eq([node])
+        let positions = self.positions();
+        let voters = positions.membership().membership().get_joint_config();
+        !voters.is_empty() && voters.iter().all(|voters| voters.len() == 1 && voters.contains(&node))
     }
 
     /// Where a member listens; empty if this node does not know it.

@@ -31,9 +31,9 @@ use super::state_machine::Raft;
 use super::types::{Answer, LeaderId, Proposal, Types};
 use super::{Command, Leadership, Reply};
 
-/// Leases after which a leader that hears nothing gives up: several elections, in which it would have been replaced
+/// Leases after which a leader that hears nothing gives up: time for an election, in which it would have been replaced
 /// if it were not heard.
-const LEASES_DEAF_MAX: u32 = 4;
+const LEASES_DEAF_MAX: u32 = 2;
 
 /// Announces this node's leaderships of one partition and tells of everyone's.
 pub(super) struct Herald {
@@ -196,10 +196,12 @@ impl Herald {
             response = tokio::time::timeout(self.patience, write) => response.ok(),
             () = self.loses(leader) => None,
         };
-        points::cross(Point::EpochCommitted).await;
         match response {
             Some(Some(response)) => match response.data {
-                Answer(Reply::Epoch(epoch)) => Some(epoch),
+                Answer(Reply::Epoch(epoch)) => {
+                    points::cross(Point::EpochCommitted).await;
+                    Some(epoch)
+                }
                 Answer(other) => unreachable!("an announcement is answered by {other:?}"),
             },
             Some(None) => {

@@ -213,8 +213,8 @@ impl RaftLogStorage<Types> for LogStore {
             callback.io_completed(Ok(()));
         }
         let done = Box::new(move |result: io::Result<()>| {
-            points::reach(Point::AppendDurable);
             if result.is_ok() {
+                points::reach(Point::AppendDurable);
                 shared.state().recent.durable(last.index);
             }
             if let Some(callback) = callback {

@@ -11,8 +11,8 @@ use super::types::{Entry, Payload};
 /// Enough for every follower that keeps up, however small the entries.
 const ENTRIES_MAX: usize = 2_048;
 
-/// Large entries leave earlier, so that 32 groups stay at 64 MiB.
-const BYTES_MAX: usize = 2 << 20;
+/// Large entries leave earlier, so that 32 groups stay at 32 MiB. A follower that keeps up is a few entries behind.
+const BYTES_MAX: usize = 1 << 20;
 
 /// A run of entries without gaps. Those that are not durable yet are never forgotten: only here can they be
 /// read.

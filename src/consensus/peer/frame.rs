@@ -26,6 +26,10 @@ pub(super) enum Kind {
     Answer = 5,
     /// Why there is none.
     Failure = 6,
+    /// Is anybody there?
+    Ping = 7,
+    /// Yes.
+    Pong = 8,
 }
 
 impl Kind {
@@ -37,6 +41,8 @@ impl Kind {
             4 => Self::Request,
             5 => Self::Answer,
             6 => Self::Failure,
+            7 => Self::Ping,
+            8 => Self::Pong,
             _ => return None,
         })
     }

@@ -161,7 +161,7 @@ pub(super) async fn introduce(
             Ok(welcome)
         }
         Kind::Refused => Err(Unanswered::Refused(String::from_utf8_lossy(&answer.body).into_owned())),
-        Kind::Hello | Kind::Request | Kind::Answer | Kind::Failure => {
+        Kind::Hello | Kind::Request | Kind::Answer | Kind::Failure | Kind::Ping | Kind::Pong => {
             Err(Unanswered::Unreachable("it does not speak this protocol".to_owned()))
         }
     }

@@ -14,8 +14,9 @@ use super::hello::Acquaintances;
 use super::link::{self, WRITE_QUEUE_LEN};
 use super::request::{Call, Errand};
 
-/// Requests of one connection answered at the same time. Beyond them the connection is read no further.
-const AT_ONCE_MAX: usize = 512;
+/// Requests of one connection answered at the same time; more are refused. Twice what the other end waits for, because
+/// those it has given up go on here until their deadlines.
+const AT_ONCE_MAX: usize = 2 * link::ASKED_AT_ONCE_MAX;
 
 /// Answers what the floors above ask of each other across nodes.
 pub trait Desk: Send + Sync + 'static {
@@ -75,8 +76,18 @@ impl Host {
         let places = Arc::new(Semaphore::new(AT_ONCE_MAX));
         while let Ok(Some(frame)) = Frame::read(&mut reader).await {
             while tasks.try_join_next().is_some() {}
+            if frame.kind == Kind::Ping {
+                // If it cannot be written, the connection has ended, and reading ends too.
+                let _ = answers.send(Frame::new(Kind::Pong, frame.id, Bytes::new())).await;
+                continue;
+            }
             let Some(call) = Call::decode(frame.body).filter(|_| frame.kind == Kind::Request) else { break };
-            let place = places.clone().acquire_owned().await.expect("the semaphore stays open");
+            let Ok(place) = places.clone().try_acquire_owned() else {
+                let busy = Unanswered::Unreachable("too much is asked at once".to_owned());
+                let refusal = Frame::new(Kind::Failure, frame.id, link::encode_failure(&busy));
+                let _ = answers.send(refusal).await;
+                continue;
+            };
             let (host, answers) = (self.clone(), answers.clone());
             tasks.spawn(async move {
                 let answer = match host.answer(from, call).await {

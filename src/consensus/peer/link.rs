@@ -1,13 +1,19 @@
 //! The asking end of one connection.
+//!
+//! While something is asked and nothing is heard, the other end is pinged: an answer may take long, but whoever is
+//! there says so at once. A connection on which nobody says so is given up, and who waits on it can ask elsewhere.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, BufWriter, ReadHalf, WriteHalf};
-use tokio::sync::{mpsc, oneshot};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, BufWriter, ReadBuf, ReadHalf, WriteHalf};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -23,8 +29,18 @@ const WRITE_BATCH_LEN: usize = 64;
 /// Bytes gathered before they go to the kernel.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// A connection that answered nothing for so long, while something was asked, is given up.
-const SILENCE_MAX: Duration = Duration::from_secs(2);
+/// Requests of one connection that wait for an answer at the same time. Beyond them callers wait, each until its deadline.
+pub(super) const ASKED_AT_ONCE_MAX: usize = 512;
+
+/// After so long without a word, while something is asked, the other end is pinged.
+const PING_AFTER: Duration = Duration::from_millis(250);
+
+/// So many bytes taken at once are a sign of life: half of what is gathered.
+const MUCH_BYTES: usize = BUFFER_BYTES / 2;
+
+/// After so long it is given up: the time of an election and a half, so that a node that is short of a processor
+/// is not taken for one that is gone.
+const SILENCE_MAX: Duration = Duration::from_secs(1);
 
 /// One connection.
 pub(super) struct Link {
@@ -35,10 +51,12 @@ pub(super) struct Link {
 }
 
 struct Shared {
+    places: Semaphore,
     /// By id, so that those who wait are told in order when the connection ends.
     pending: Mutex<BTreeMap<u64, oneshot::Sender<Frame>>>,
     next: AtomicU64,
     open: AtomicBool,
+    /// When the other end last showed that it is there.
     heard: Mutex<Instant>,
 }
 
@@ -72,15 +90,16 @@ impl Drop for Asked<'_> {
 
 impl Link {
     /// Takes a connection over, after its hello.
-    pub(super) fn start<S: AsyncRead + AsyncWrite + Send + 'static>(stream: S) -> Self {
-        let (reader, writer) = tokio::io::split(stream);
+    pub(super) fn start<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(stream: S) -> Self {
         let (frames, queue) = mpsc::channel(WRITE_QUEUE_LEN);
         let shared = Arc::new(Shared {
+            places: Semaphore::new(ASKED_AT_ONCE_MAX),
             pending: Mutex::default(),
             next: AtomicU64::new(1),
             open: AtomicBool::new(true),
             heard: Mutex::new(Instant::now()),
         });
+        let (reader, writer) = tokio::io::split(Watched { stream, shared: shared.clone() });
         let mut tasks = JoinSet::new();
         let (reading, writing) = (shared.clone(), shared.clone());
         tasks.spawn(async move {
@@ -91,6 +110,7 @@ impl Link {
             write_all(queue, writer).await;
             writing.close();
         });
+        tasks.spawn(attend(frames.clone(), shared.clone()));
         Self { frames, shared, _tasks: tasks }
     }
 
@@ -101,6 +121,22 @@ impl Link {
 
     /// Asks, and waits for the answer until the deadline.
     pub(super) async fn ask(&self, body: Bytes, deadline: Duration) -> Result<Bytes, Unanswered> {
+        let ends = Instant::now() + deadline;
+        let busy = |_| Unanswered::Unreachable("too much is asked of that node at once".to_owned());
+        let place = tokio::time::timeout_at(ends, self.shared.places.acquire()).await.map_err(busy)?;
+        let _place = place.expect("the semaphore stays open");
+        let late = |_| Unanswered::Lost(format!("no answer within {} ms", deadline.as_millis()));
+        let answer = tokio::time::timeout_at(ends, self.exchange(body)).await.map_err(late)??;
+        match answer.kind {
+            Kind::Answer => Ok(answer.body),
+            Kind::Failure => Err(failure(&answer.body)),
+            Kind::Hello | Kind::Welcome | Kind::Refused | Kind::Request | Kind::Ping | Kind::Pong => {
+                Err(Unanswered::Lost("an answer that is none".to_owned()))
+            }
+        }
+    }
+
+    async fn exchange(&self, body: Bytes) -> Result<Frame, Unanswered> {
         let id = self.shared.next.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
         self.shared.pending().insert(id, answer);
@@ -108,30 +144,49 @@ impl Link {
         if !self.is_open() {
             return Err(Unanswered::Unreachable("the connection has ended".to_owned()));
         }
-        let asked_at = Instant::now();
-        let exchange = async {
-            let frame = Frame::new(Kind::Request, id, body);
-            let ended = || Unanswered::Lost("the connection ended".to_owned());
-            self.frames.send(frame).await.map_err(|_| ended())?;
-            answered.await.map_err(|_| ended())
-        };
-        let Ok(answer) = tokio::time::timeout(deadline, exchange).await else {
-            let silent_since = (*self.shared.heard()).max(asked_at);
-            if silent_since.elapsed() >= SILENCE_MAX.min(deadline)
-                && self.shared.heard().elapsed() >= SILENCE_MAX
-            {
-                self.shared.close();
-            }
-            return Err(Unanswered::Lost(format!("no answer within {} ms", deadline.as_millis())));
-        };
-        let answer = answer?;
-        match answer.kind {
-            Kind::Answer => Ok(answer.body),
-            Kind::Failure => Err(failure(&answer.body)),
-            Kind::Hello | Kind::Welcome | Kind::Refused | Kind::Request => {
-                Err(Unanswered::Lost("an answer that is none".to_owned()))
-            }
+        let ended = || Unanswered::Lost("the connection ended".to_owned());
+        self.frames.send(Frame::new(Kind::Request, id, body)).await.map_err(|_| ended())?;
+        answered.await.map_err(|_| ended())
+    }
+}
+
+/// A stream that notes when the other end shows that it is there.
+struct Watched<S> {
+    stream: S,
+    shared: Arc<Shared>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            *self.shared.heard() = Instant::now();
         }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        // Little always finds room on the way; much does only while the other end takes it.
+        if matches!(written, Poll::Ready(Ok(bytes)) if bytes >= MUCH_BYTES) {
+            *self.shared.heard() = Instant::now();
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
@@ -157,12 +212,33 @@ fn failure(body: &[u8]) -> Unanswered {
     }
 }
 
+/// Sees to it that somebody is there while something is asked, until nobody is.
+async fn attend(frames: mpsc::Sender<Frame>, shared: Arc<Shared>) {
+    let mut asked = None;
+    loop {
+        tokio::time::sleep(PING_AFTER).await;
+        if shared.pending().is_empty() {
+            asked = None;
+            continue;
+        }
+        let silence = (*asked.get_or_insert_with(Instant::now)).max(*shared.heard()).elapsed();
+        if silence >= SILENCE_MAX {
+            tracing::debug!("a connection to another node is given up: nobody answers");
+            shared.close();
+            return;
+        }
+        if silence >= PING_AFTER {
+            // If the queue is full, enough waits to be answered.
+            let _full = frames.try_send(Frame::new(Kind::Ping, 0, Bytes::new()));
+        }
+    }
+}
+
 async fn listen<S: AsyncRead>(reader: ReadHalf<S>, shared: &Shared) {
     let mut reader = BufReader::with_capacity(BUFFER_BYTES, reader);
     loop {
         match Frame::read(&mut reader).await {
             Ok(Some(frame)) => {
-                *shared.heard() = Instant::now();
                 let waiting = shared.pending().remove(&frame.id);
                 if let Some(waiting) = waiting {
                     // Who does not wait any more does not miss the answer.

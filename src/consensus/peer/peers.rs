@@ -18,7 +18,7 @@ use super::link::Link;
 use super::request::{Call, Errand};
 
 /// How long a connection may take to come about, hello and all.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
+const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
 
 /// How long a new connection has for its hello. Afterwards it may be silent.
 const HELLO_DEADLINE: Duration = Duration::from_secs(5);

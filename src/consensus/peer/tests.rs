@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
@@ -6,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use super::super::Unanswered;
 use super::frame::{FRAME_BYTES_MAX, Frame, Kind};
 use super::hello::{self, Acquaintances, Incarnation, Known, Me, Welcome};
+use super::link::Link;
 use super::request::{Call, Errand};
 use super::tls::{TlsError, TlsFiles, TlsSettings};
 
@@ -120,12 +122,47 @@ async fn what_is_no_frame_ends_the_connection() {
     assert_eq!(near.read(&mut [0; 8]).await.unwrap(), 0, "nobody answers rubbish");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_connection_on_which_nobody_is_there_is_given_up_early() {
+    let (near, _far) = duplex(4096);
+    let link = Link::start(near);
+    let asked = tokio::time::Instant::now();
+    let answer = link.ask(Bytes::from_static(b"?"), Duration::from_secs(30)).await;
+    assert!(matches!(answer, Err(Unanswered::Lost(_))), "{answer:?}");
+    assert!(asked.elapsed() < Duration::from_secs(2), "it took {:?}", asked.elapsed());
+    assert!(!link.is_open());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_may_take_long_if_somebody_is_there() {
+    let (near, far) = duplex(4096);
+    let link = Link::start(near);
+    let answering = async move {
+        let (mut reader, mut writer) = tokio::io::split(far);
+        let begun = tokio::time::Instant::now();
+        let mut pings = 0;
+        let request = Frame::read(&mut reader).await.unwrap().unwrap();
+        while begun.elapsed() < Duration::from_secs(20) {
+            let frame = Frame::read(&mut reader).await.unwrap().unwrap();
+            assert_eq!(frame.kind, Kind::Ping);
+            Frame::new(Kind::Pong, frame.id, Bytes::new()).write(&mut writer).await.unwrap();
+            pings += 1;
+        }
+        Frame::new(Kind::Answer, request.id, &b"!"[..]).write(&mut writer).await.unwrap();
+        pings
+    };
+    let (answer, pings) =
+        tokio::join!(link.ask(Bytes::from_static(b"?"), Duration::from_secs(30)), answering);
+    assert_eq!(answer.unwrap(), &b"!"[..]);
+    assert!(pings > 10, "{pings} pings");
+}
+
 #[test]
 fn a_request_names_cluster_and_node() {
     let call = Call {
         cluster: node(1).cluster_hash(),
         to: 3,
-        deadline: std::time::Duration::from_millis(250),
+        deadline: Duration::from_millis(250),
         errand: Errand::SnapshotChunk,
         group: 4,
         payload: Bytes::from_static(b"chunk"),

@@ -56,7 +56,13 @@ impl Disk {
     }
 
     pub(super) fn reading(&self) -> Reading<'_> {
-        Reading { disk: self, generation: self.generation.read().expect(NOT_POISONED) }
+        let current = self.generation.read().expect(NOT_POISONED);
+        Reading { disk: self, generation: *current, _current: Some(current) }
+    }
+
+    /// Reads the generation that is not current. Nobody else knows of it, so nothing waits.
+    pub(super) fn reading_other(&self, other: u8) -> Reading<'_> {
+        Reading { disk: self, generation: other, _current: None }
     }
 
     /// Makes the changes visible.
@@ -131,12 +137,13 @@ const ROWS_PER_CLEAR: usize = 64;
 /// A time in which no write becomes visible.
 pub(super) struct Reading<'a> {
     disk: &'a Disk,
-    generation: RwLockReadGuard<'a, u8>,
+    generation: u8,
+    _current: Option<RwLockReadGuard<'a, u8>>,
 }
 
 impl Reading<'_> {
     pub(super) fn get(&self, suffix: &[u8]) -> Result<Option<Vec<u8>>> {
-        let prefix = keys::prefix(self.disk.partition, *self.generation);
+        let prefix = keys::prefix(self.disk.partition, self.generation);
         Ok(self.disk.store.get(&full(&prefix, suffix))?)
     }
 
@@ -148,7 +155,7 @@ impl Reading<'_> {
         direction: Direction,
         limit: usize,
     ) -> Result<Vec<(Suffix, Vec<u8>)>> {
-        let prefix = keys::prefix(self.disk.partition, *self.generation);
+        let prefix = keys::prefix(self.disk.partition, self.generation);
         let from = from.map(|suffix| full(&prefix, suffix));
         let to = full(&prefix, to);
         let bounds = (from.as_ref().map(Vec::as_slice), Bound::Excluded(to.as_slice()));

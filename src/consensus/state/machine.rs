@@ -14,7 +14,7 @@ use crate::storage::{self, Store};
 use super::super::view::{LiveRow, Workflow};
 use super::cache::Cache;
 use super::catalogue::{Catalogue, Slot};
-use super::disk::Disk;
+use super::disk::{Disk, Reading};
 use super::error::Result;
 use super::keys;
 use super::limits::Limits;
@@ -128,7 +128,7 @@ impl Machine {
         let disk = Disk::open(store, partition)?;
         // What an interrupted install left behind.
         disk.clear_other()?;
-        let state = State::load(&disk, &limits)?;
+        let state = State::load(&disk.reading(), &limits)?;
         Ok(Arc::new(Self {
             partition,
             disk,
@@ -273,8 +273,7 @@ impl Machine {
 
 impl State {
     /// What the rows say.
-    pub(super) fn load(disk: &Disk, limits: &Limits) -> Result<Self> {
-        let reading = disk.reading();
+    pub(super) fn load(reading: &Reading<'_>, limits: &Limits) -> Result<Self> {
         let meta = match reading.get(&keys::meta())? {
             Some(row) => stored::decode_meta(&row)?,
             None => stored::Meta::default(),

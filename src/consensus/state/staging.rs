@@ -73,10 +73,15 @@ impl Staging {
         }
         let machine = &self.machine;
         let _turn = machine.turn();
-        let mut state = machine.state();
-        machine.disk.swap_to(self.other)?;
-        *state = State::load(&machine.disk, &machine.limits)?;
-        drop(state);
+        // Most of the work is done while the old state is still read.
+        machine.disk.sync()?;
+        let arrived = State::load(&machine.disk.reading_other(self.other), &machine.limits)?;
+        let replaced = {
+            let mut state = machine.state();
+            machine.disk.swap_to(self.other)?;
+            std::mem::replace(&mut *state, arrived)
+        };
+        drop(replaced);
         points::reach(Point::StateReloaded);
         machine.watches.ring_all();
         machine.disk.clear_other()?;
