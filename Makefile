@@ -19,14 +19,15 @@ FUZZ_SECONDS ?= 60
 
 TARGET_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 BINARY ?= $(TARGET_DIR)/debug/everstep
+COMMIT := $(shell git rev-parse HEAD 2>/dev/null | cut -c -6)
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help test check fmt clippy unit doctest docs sim mutants chaos flips bench fuzz deny cluster clean
+.PHONY: help test check fmt clippy unit doctest docs sim seeds mutants chaos flips bench fuzz deny cluster clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-test: fmt clippy unit doctest docs chaos ## Everything that has to hold before a change is merged
+test: fmt clippy unit doctest docs chaos seeds ## Everything that has to hold before a change is merged
 
 check: ## Does it compile, the fastest way to know
 	$(CARGO) check --locked --workspace --all-targets
@@ -59,6 +60,10 @@ else
 	SEEDS='$(SEEDS)' FIRST='$(FIRST)' SIM_SECONDS='$(SIM_SECONDS)' $(CARGO) test --locked --profile sim --test sim -- \
 	  --exact seeds::seeds_hold_each_in_a_process_of_its_own --nocapture
 endif
+
+# Each commit has seeds of its own, so that many are tried over time; the same commit always has the same.
+seeds: ## 300 seeds of the simulation, others with every commit
+	$(MAKE) --no-print-directory sim SEEDS=300 FIRST=$$(printf '%d' 0x$(or $(COMMIT),1))
 
 mutants: ## Plant bugs and see who finds them: all, or BUGS='LogNotSynced …'
 	.ci/mutants $(BUGS)

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::consensus::peer::Peers;
 use crate::consensus::{GroupView, Membership, NodeChange, NodeConflict, NodeRecord, Step, Unanswered};
 use crate::engine::model::{PartitionId, Timestamp};
+use crate::points::{self, Point};
 
 use super::fitness::Unfit;
 use super::handle::Handle;
@@ -47,12 +48,14 @@ pub async fn join(
         public: roster.public.clone(),
     });
     let unavailable = |reason: String| Error::Unavailable { reason };
+    points::cross(Point::JoinBefore).await;
     let answer = match peers.ask_at(address, ask.encode(), JOIN_DEADLINE).await {
         Ok(answer) => answer,
         // Who is turned away at the door is another one than it says, or of another cluster.
         Err(Unanswered::Refused(why)) => return Ok(Err(why)),
         Err(why) => return Err(unavailable(why.to_string())),
     };
+    points::cross(Point::JoinAnswered).await;
     match Answer::decode(&answer).map_err(|error| unavailable(error.to_string()))? {
         Answer::Node(node) => Ok(node.map_err(|conflict| conflict.to_string())),
         Answer::Failed(failure) => Err(failure.into()),
@@ -152,8 +155,10 @@ impl Handle {
     /// Hands every leadership over and takes none any more: the node is about to stop.
     pub async fn leave(&self) {
         self.inner.leaving.store(true, Ordering::SeqCst);
+        points::cross(Point::LeaveBegun).await;
         let heirs = self.cluster().await.heirs(self.inner.consensus.node());
         self.inner.consensus.hand_over(|node| heirs.contains(&node)).await;
+        points::cross(Point::LeaveDone).await;
     }
 
     /// Keeps an id for a node that will come.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 
 use crate::engine::model::{AttemptNumber, Fault, codes};
+use crate::points::{self, Point};
 use crate::runners::{Attempt, Outcome, Registry};
 
 /// The longest an attempt runs when neither step nor execution sets a deadline: a day. A wait without
@@ -69,6 +70,10 @@ pub(crate) async fn launch(
     if let Some(outcome) = first {
         return Launch::Landed(outcome);
     }
-    let task = tokio::spawn(async move { landed(running.await) });
+    let task = tokio::spawn(async move {
+        let outcome = running.await;
+        points::cross(Point::EffectDone).await;
+        landed(outcome);
+    });
     Launch::Flying(Flight { attempt: number, task: task.abort_handle() })
 }

@@ -10,6 +10,7 @@ use crate::consensus::{self, Leadership, ListQuery, Page, Record};
 use crate::engine::definition::{Finding, RunnerCatalogue, Spec};
 use crate::engine::model::{ExecutionId, Input, PartitionId, Recorded, Version};
 use crate::engine::{self, Reason};
+use crate::points::{self, Point};
 use crate::storage::Space;
 use crate::world::World;
 
@@ -112,6 +113,7 @@ impl Handle {
         }
         self.inner.disk.admit_change()?;
         read::record(partition, &caller.tenant, id)?;
+        points::cross(Point::ChangeAdmitted).await;
         let knock = async {
             for _ in 0..KNOCKS_MAX {
                 let (reply, answer) = oneshot::channel();

@@ -14,6 +14,7 @@ use crate::engine::definition::Spec;
 use crate::engine::model::{
     ExecutionId, PartitionId, Recorded, Rejection, SpecHash, TenantId, Version, WorkflowId,
 };
+use crate::points::{self, Point};
 
 use super::handle::Handle;
 use super::partition::Partition;
@@ -154,6 +155,7 @@ impl Handle {
 
     async fn answer_here(&self, partition: &Partition, question: &Question) -> Result<Found, Error> {
         self.inner.consensus.linearize(partition.id).await?;
+        points::cross(Point::ReadConfirmed).await;
         let machine = partition.machine();
         let failed = |what: &str, error: &dyn std::fmt::Display| Error::Unavailable {
             reason: format!("{what}: {error}"),

@@ -16,6 +16,7 @@ use crate::consensus::{
     self, BoxFuture, CatalogueChange, CatalogueConflict, Leadership, Unanswered, Workflow,
 };
 use crate::engine::model::PartitionId;
+use crate::points::{self, Point};
 
 use super::handle::Handle;
 use super::partition::Partition;
@@ -124,11 +125,13 @@ impl Handle {
         ask: &Ask,
         left: Duration,
     ) -> Result<Answer, Error> {
+        points::cross(Point::PassOnBefore).await;
         let asked = self.inner.others.ask(node, ask, left);
         let Some(answer) = unless_replaced(self.inner.consensus.leadership(partition), node, asked).await
         else {
             return Err(unknown(&format!("node {node} was asked, and another one leads now")));
         };
+        points::cross(Point::PassOnAnswered).await;
         match answer {
             Ok(Answer::Failed(failure)) => Err(failure.into()),
             Ok(answer) => Ok(answer),
@@ -254,6 +257,7 @@ impl Desk for Handle {
                     Err(Error::Unavailable { reason: format!("a request of node {from}: {error}") })
                 }
             };
+            points::cross(Point::DeskAnswered).await;
             answer.unwrap_or_else(|error| Answer::Failed(Failure::from(error))).encode()
         })
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::consensus::{GroupView, Leadership, Membership, NodeRecord, Step};
 use crate::engine::model::PartitionId;
+use crate::points::{self, Point};
 
 use super::handle::Handle;
 use super::route::is_leading;
@@ -43,6 +44,7 @@ pub(super) async fn keep(handle: Handle, replicas: usize) {
         };
         quiet = 0;
         tracing::info!(%partition, ?step, "a partition is reshaped");
+        points::cross(Point::StewardStep).await;
         if let Err(error) = handle.reshape(partition, step).await {
             tracing::warn!(%partition, %error, "a partition was not reshaped");
             tokio::time::sleep(LOOK_AGAIN).await;

@@ -15,6 +15,7 @@ use crate::engine::definition::Spec;
 use crate::engine::model::{Create, DefinitionStatus, ExecutionId, Input, Rejection, SpecHash, WorkflowId};
 
 use crate::engine::planted::{self, Bug};
+use crate::points::{self, Point};
 
 use super::execution::{Birth, Born};
 use super::handle::Handle;
@@ -57,7 +58,10 @@ impl Handle {
         let here = || self.begin_here(begin(), Some(spec.clone()));
         let ask = || Ask::Submit(Box::new(begin()));
         let partition = self.partition_of(id);
-        match self.carry_out(partition.id, Repeat::Harmless, here, ask).await? {
+        points::cross(Point::SubmissionAdmitted).await;
+        let answer = self.carry_out(partition.id, Repeat::Harmless, here, ask).await?;
+        points::cross(Point::SubmissionAnswered).await;
+        match answer {
             Answer::Submitted(record, existing) => {
                 if !partition.machine().is_pinned(spec.hash) {
                     // Another node leads, and this one learns in a moment.

@@ -17,6 +17,7 @@ use crate::consensus::Leadership;
 use crate::engine::model::{Epoch, ExecutionId, Input, Millis, TenantId, limits};
 
 use crate::engine::planted::{self, Bug};
+use crate::points::{self, Point};
 
 use super::directory::Leading;
 use super::execution;
@@ -165,6 +166,7 @@ impl State {
         let supervisor = myself.get_cell();
         self.partition.directory.open(Leading { epoch, supervisor, timers, actors: BTreeMap::new() });
         self.leading = Some(epoch);
+        points::cross(Point::DirectoryOpen).await;
         self.look_around();
         if planted::is(Bug::WakeLost) {
             self.to_start.clear();
@@ -179,6 +181,7 @@ impl State {
         }
         tracing::info!(partition = %self.partition.id, "no longer leading");
         self.partition.directory.close();
+        points::cross(Point::DirectoryClosed).await;
         self.to_start.clear();
         self.crashes.clear();
         self.timers = None;

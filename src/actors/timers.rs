@@ -12,6 +12,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::task::AbortHandle;
 
 use crate::engine::model::{ExecutionId, Millis, TenantId, Timestamp};
+use crate::points::{self, Point};
 
 use super::execution;
 use super::partition::{Admission, Partition};
@@ -136,6 +137,7 @@ impl State {
     /// Wakes the execution. One that cannot be reached has lost its leader here, and the next leadership
     /// starts from the state.
     fn fire(&self, tenant: &TenantId, id: ExecutionId) {
+        points::reach(Point::TimerDue);
         let _no_leader = self.partition.tell(tenant, id, execution::Message::Wake, Admission::Owed);
     }
 

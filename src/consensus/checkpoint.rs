@@ -9,6 +9,8 @@ use std::time::Duration;
 use openraft::async_runtime::watch::WatchReceiver;
 use tokio::sync::watch;
 
+use crate::points::{self, Point};
+
 use super::applied::Applied;
 use super::fatal::Fatal;
 use super::log_store::LogStore;
@@ -92,6 +94,7 @@ impl Behind {
             && self.raft.trigger().snapshot().await.is_ok()
         {
             self.named = durable;
+            points::cross(Point::CheckpointNamed).await;
         }
         self.purge().await;
         Ok(())
@@ -109,6 +112,7 @@ impl Behind {
             && self.raft.trigger().purge_log(first - 1).await.is_ok()
         {
             self.purged_before = first;
+            points::cross(Point::PurgeAsked).await;
         }
     }
 

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::engine::model::PartitionId;
+use crate::points::{self, Point};
 use crate::storage::{Log, Recovered};
 use crate::world::World;
 
@@ -122,6 +123,7 @@ impl Consensus {
             let fail = |error: &dyn std::fmt::Display| Error::Fatal { partition, reason: error.to_string() };
             group.raft.shutdown().await.map_err(|error| fail(&error))?;
             let applied = group.applied.clone();
+            points::cross(Point::LastCheckpoint).await;
             if self.inline_io {
                 applied.checkpoint_all().map_err(|error| fail(&error))?;
             } else {

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 
 use crate::engine::model::{Epoch, PartitionId};
 use crate::engine::planted::{self, Bug};
+use crate::points::{self, Point};
 use crate::world::World;
 
 use super::applied::Applied;
@@ -181,6 +182,7 @@ impl Herald {
 
     /// Appends the announcement and waits until it is applied. `None`: look again who leads.
     async fn announce(&self, leader: LeaderId) -> Option<Epoch> {
+        points::cross(Point::Elected).await;
         let at = self.world.clock.now().max(self.applied.at());
         let command = Command::LeaderEpoch { node: self.node, boot: self.boot, at };
         let (responder, applied) = openraft::impls::ProgressResponder::complete_only();
@@ -196,7 +198,10 @@ impl Herald {
         };
         match response {
             Some(Some(response)) => match response.data {
-                Answer(Reply::Epoch(epoch)) => Some(epoch),
+                Answer(Reply::Epoch(epoch)) => {
+                    points::cross(Point::EpochCommitted).await;
+                    Some(epoch)
+                }
                 Answer(other) => unreachable!("an announcement is answered by {other:?}"),
             },
             Some(None) => {

@@ -16,6 +16,7 @@ use openraft::{LogState, OptionalSend, RaftLogReader};
 use tokio::sync::oneshot;
 
 use crate::engine::planted::{self, Bug};
+use crate::points::{self, Point};
 use crate::storage::{Log, LogEntry};
 
 use super::recent::Recent;
@@ -179,9 +180,11 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        points::cross(Point::VoteBefore).await;
         let (done, saved) = signal();
         self.0.log.save_vote(self.0.group, stored::encode_vote(vote), done);
         saved.await.map_err(io::Error::other)??;
+        points::cross(Point::VoteSaved).await;
         self.0.state().found.vote = Some(*vote);
         Ok(())
     }
@@ -211,6 +214,7 @@ impl RaftLogStorage<Types> for LogStore {
         }
         let done = Box::new(move |result: io::Result<()>| {
             if result.is_ok() {
+                points::reach(Point::AppendDurable);
                 shared.state().recent.durable(last.index);
             }
             if let Some(callback) = callback {
@@ -218,6 +222,7 @@ impl RaftLogStorage<Types> for LogStore {
             }
         });
         self.0.log.append(self.0.group, records, done);
+        points::cross(Point::AppendQueued).await;
         Ok(())
     }
 
@@ -227,6 +232,7 @@ impl RaftLogStorage<Types> for LogStore {
         // By the time this is answered, so are all appends before it: none of them can raise the durable
         // index again.
         truncated.await.map_err(io::Error::other)??;
+        points::cross(Point::LogCut).await;
         let mut state = self.0.state();
         state.recent.truncate_from(last.map_or(0, |last| last.index + 1));
         state.found.last = state.found.last.min(last).or(state.found.purged);
@@ -234,6 +240,7 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn purge(&mut self, through: LogId) -> io::Result<()> {
+        points::cross(Point::PurgeBefore).await;
         {
             let mut state = self.0.state();
             state.recent.purge_through(through.index);
@@ -242,7 +249,9 @@ impl RaftLogStorage<Types> for LogStore {
         }
         let (done, purged) = signal();
         self.0.log.purge_through(self.0.group, through.index, stored::encode_log_id(through), done);
-        purged.await.map_err(io::Error::other)?
+        purged.await.map_err(io::Error::other)??;
+        points::cross(Point::PurgeDone).await;
+        Ok(())
     }
 }
 

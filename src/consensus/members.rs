@@ -9,6 +9,7 @@ use openraft::{BasicNode, ChangeMembers};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::model::{Epoch, PartitionId};
+use crate::points::{self, Point};
 
 use super::handle::Handle;
 use super::types::Types;
@@ -141,8 +142,10 @@ impl Handle {
             Step::Transfer { to } => return self.transfer(partition, to).await,
         };
         let late = |_| Error::Timeout { ms: u64::try_from(STEP_DEADLINE.as_millis()).unwrap_or(u64::MAX) };
-        let changed = tokio::time::timeout(STEP_DEADLINE, raft.change_membership(change, true));
-        match changed.await.map_err(late)? {
+        points::cross(Point::MembersBefore).await;
+        let changed = tokio::time::timeout(STEP_DEADLINE, raft.change_membership(change, true)).await;
+        points::cross(Point::MembersChanged).await;
+        match changed.map_err(late)? {
             Ok(_) => Ok(()),
             Err(error) => Err(refusal(partition, error)),
         }
@@ -162,7 +165,9 @@ impl Handle {
                     Leadership::Following { leader: Some(leader) } if leader != self.node() => return Ok(()),
                     Leadership::Following { .. } | Leadership::Leading { .. } => {}
                 }
+                points::cross(Point::HandOverBefore).await;
                 group.raft.trigger().transfer_leader(to).await.map_err(|_| Error::Stopped)?;
+                points::cross(Point::HandOverAsked).await;
                 if let Ok(Err(_)) = tokio::time::timeout(TRANSFER_AGAIN, leadership.changed()).await {
                     // Nobody tells any more who leads: without this the loop would not pause.
                     return Err(Error::Stopped);

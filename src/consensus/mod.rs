@@ -70,10 +70,10 @@ pub use network::{
     Address, BoxFuture, Chunks, LocalNetwork, Nowhere, Receiver, Request, Response, SnapshotHead, Transport,
     Unanswered,
 };
+#[cfg(any(test, feature = "fuzzing"))]
+pub use state::rubbish::install as install_rubbish;
 pub use state::{
     Applied, CheckpointDone, Counts, Error as StateError, Limits as StateLimits, Machine, MachineOptions,
     SnapshotReader, Staging, Watch,
 };
-#[cfg(any(test, feature = "fuzzing"))]
-pub use state::rubbish::install as install_rubbish;
 pub use view::{ListQuery, LiveRow, Membership, NodeRecord, Page, Record, Workflow, WorkflowVersion};

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::engine::model::{Epoch, Moment, PartitionId, SpecHash, Timestamp};
 use crate::engine::planted::{self, Bug};
+use crate::points::{self, Point};
 use crate::world::World;
 
 use super::applied::Applied;
@@ -165,7 +166,9 @@ impl Proposer {
     async fn append(&mut self, epoch: Epoch, gathered: Gathered) -> bool {
         let Gathered { appends, pins, replies, decided, .. } = gathered;
         let at = self.stamp(decided);
+        points::cross(Point::BatchGathered).await;
         let outcome = self.propose(Command::Batch(Batch { epoch, at, pins, appends })).await;
+        points::cross(Point::BatchCommitted).await;
         match outcome {
             Ok(Reply::Batch(results)) => {
                 assert_eq!(results.len(), replies.len(), "every append is answered");
@@ -197,6 +200,7 @@ impl Proposer {
             return true;
         }
         let at = self.stamp(Timestamp::default());
+        points::cross(Point::NodeChangeBefore).await;
         let (answer, on_time) = match self.propose(Command::Node { at, change }).await {
             Ok(Reply::Node(result)) => (Ok(result), true),
             Ok(other) => unreachable!("a change of the nodes is answered by {other:?}"),
@@ -205,6 +209,7 @@ impl Proposer {
                 (Err(error), on_time)
             }
         };
+        points::cross(Point::NodeChangeRecorded).await;
         let _ = reply.send(answer);
         on_time
     }
@@ -246,6 +251,7 @@ impl Proposer {
         let write = async {
             let proposal = Proposal::new(command);
             self.raft.client_write_ff(proposal, Some(responder)).await.map_err(|_| Error::Stopped)?;
+            points::cross(Point::EntryProposed).await;
             match applied.await.map_err(|_| Error::Stopped)? {
                 Ok(response) => {
                     let Answer(reply) = response.data;

@@ -13,6 +13,8 @@ use futures_util::stream::{Stream, StreamExt};
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{OptionalSend, RaftSnapshotBuilder};
 
+use crate::points::{self, Point};
+
 use super::applied::Applied;
 use super::fatal::Fatal;
 use super::state::{Machine, SnapshotReader, Staging};
@@ -125,7 +127,9 @@ impl RaftSnapshotBuilder<Types> for Builder {
             }
             snapshot(&applied)?.ok_or_else(|| io::Error::other("there is no checkpoint yet"))
         };
-        StateMachine::blocking(self.inline_io, build).await
+        let built = StateMachine::blocking(self.inline_io, build).await;
+        points::cross(Point::SnapshotBuilt).await;
+        built
     }
 }
 
@@ -144,7 +148,9 @@ impl RaftStateMachine<Types> for StateMachine {
     {
         while let Some(entry) = entries.next().await {
             let (entry, responder) = entry?;
+            points::cross(Point::ApplyBefore).await;
             let reply = self.applied.apply(entry);
+            points::cross(Point::ApplyDone).await;
             match responder {
                 Some(responder) => responder.send(Answer(reply)),
                 // A replay can be long; others want the thread too.
@@ -169,6 +175,7 @@ impl RaftStateMachine<Types> for StateMachine {
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, transfer: Transfer) -> io::Result<()> {
         let meta = Meta { applied: meta.last_log_id, membership: meta.last_membership.clone() };
         let applied = self.applied.clone();
+        points::cross(Point::InstallBefore).await;
         Self::blocking(self.inline_io, move || {
             let staging = match transfer {
                 Transfer::Staged(staging) => staging,
@@ -176,7 +183,9 @@ impl RaftStateMachine<Types> for StateMachine {
             };
             applied.install(meta, staging)
         })
-        .await
+        .await?;
+        points::cross(Point::InstallDone).await;
+        Ok(())
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {

@@ -9,6 +9,7 @@ use crate::actors;
 use crate::consensus::peer::Peers;
 use crate::consensus::{self, Consensus, Machine, MachineOptions, Nowhere, StateLimits};
 use crate::engine::model::PartitionId;
+use crate::points::{self, Point};
 use crate::runners::Registry;
 use crate::storage::{Log, Recovered, Store};
 use crate::world::World;
@@ -50,6 +51,7 @@ impl Core {
         let machines = open_machines(parts.consensus.partitions, &parts.state)?;
         check_reach(&machines, &recovered)?;
         let peers = parts.peers;
+        points::cross(Point::StateOpen).await;
         let transport = peers.clone().map_or_else(Nowhere::transport, |peers| Arc::new(peers));
         let consensus =
             Consensus::start(parts.consensus, parts.world.clone(), log, recovered, machines, transport)
@@ -57,6 +59,7 @@ impl Core {
         if let Some(peers) = &peers {
             peers.open(consensus.receiver());
         }
+        points::cross(Point::ConsensusRuns).await;
         let runners = Arc::new(parts.runners);
         let tree = actors::Tree::start(consensus.handle(), runners, parts.world, peers.clone(), parts.roster)
             .await?;
@@ -99,6 +102,7 @@ impl Core {
     /// What kept the last checkpoint from being written; nothing acknowledged is lost by it.
     pub async fn stop(self) -> Result<(), Error> {
         self.tree.stop().await;
+        points::cross(Point::ActorsStopped).await;
         let ended = self.consensus.shutdown().await;
         // They know the way back to the actors, and the actors the way to them.
         self.peers.iter().for_each(Peers::close);

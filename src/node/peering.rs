@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -14,6 +13,7 @@ use crate::world::World;
 use super::error::Error;
 use super::forming;
 use super::settings::{ClusterSettings, Settings};
+use super::wiring;
 
 /// What runs for other nodes.
 pub(super) struct Peering {
@@ -37,7 +37,7 @@ impl Peering {
             return Ok(Self { peers, listening: None });
         }
         let failed = |source| Error::PeerListen { address: cluster.listen.clone(), source };
-        let listener = TcpListener::bind(&cluster.listen).await.map_err(failed)?;
+        let listener = wiring::listen(&cluster.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         check_plain(cluster, address, tls.is_some())?;
         let (stop, stopping) = watch::channel(false);

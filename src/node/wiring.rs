@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 
@@ -20,10 +21,28 @@ use super::settings::Settings;
 use super::space::ReadSpace;
 use super::world;
 
+/// How often an address is tried that is in use, and the pause between: longer than the kernel needs to clear away a
+/// process that was just killed.
+const LISTEN_ATTEMPTS_MAX: usize = 20;
+const LISTEN_PAUSE: Duration = Duration::from_millis(100);
+
+/// Listens on an address.
+pub(super) async fn listen(address: &str) -> std::io::Result<TcpListener> {
+    for _ in 1..LISTEN_ATTEMPTS_MAX {
+        match TcpListener::bind(address).await {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                tokio::time::sleep(LISTEN_PAUSE).await
+            }
+            outcome => return outcome,
+        }
+    }
+    TcpListener::bind(address).await
+}
+
 /// Takes the public port. Without login it has to be on loopback.
 pub(super) async fn bind(settings: &Settings) -> Result<TcpListener, Error> {
     let address = &settings.api.listen;
-    let listener = TcpListener::bind(address).await.map_err(|source| listen_error(settings, source))?;
+    let listener = listen(address).await.map_err(|source| listen_error(settings, source))?;
     let bound = listener.local_addr().map_err(|source| listen_error(settings, source))?;
     if !bound.ip().is_loopback() && !settings.api.insecure {
         return Err(Error::Exposed { address: address.clone() });
@@ -155,4 +174,21 @@ pub(super) fn api(settings: &Settings) -> ApiSettings {
 /// How many connections, and how slow they may be.
 pub(super) fn connections(settings: &Settings) -> ConnectionLimits {
     ConnectionLimits { connections_max: settings.api.connections_max, ..ConnectionLimits::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_that_is_given_up_in_a_moment_is_waited_for() {
+        let before = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = before.local_addr().unwrap().to_string();
+        let leaving = async {
+            tokio::time::sleep(LISTEN_PAUSE).await;
+            drop(before);
+        };
+        let (listening, ()) = tokio::join!(listen(&address), leaving);
+        assert_eq!(listening.unwrap().local_addr().unwrap().to_string(), address);
+    }
 }

@@ -84,7 +84,10 @@ impl DataDir {
     /// Errors: `Locked` if another process works on it, `Newer` if a later release wrote it, `Corrupt` if a database is
     /// unreadable or the state has lost what was synced, `Open`.
     pub fn open(path: &Path, caches: CacheBytes) -> Result<Self> {
-        make_private(path).map_err(Error::open(path))?;
+        make_private(path).map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => Error::open(path)(ErrorKind::NotADirectory.into()),
+            _ => Error::open(path)(error),
+        })?;
         let lock = lock(path)?;
         let hard_state = path.join(Self::HARD_STATE);
         let hard_state = match read_format(path)? {

@@ -86,6 +86,18 @@ fn every_crate_takes_the_lints_of_the_workspace() {
 }
 
 #[test]
+fn every_point_stands_at_one_place() {
+    let tree = Tree::read(Path::new(env!("CARGO_MANIFEST_DIR")));
+    let ours = tree.sources.iter().filter(|it| it.path.starts_with("src/") && it.path != "src/points.rs");
+    let code: String = ours.map(source::Source::code_without_tests).collect();
+    assert!(everstep::points::ALL.len() >= 50, "fewer points than were promised");
+    for point in everstep::points::ALL {
+        let places = code.matches(&format!("(Point::{point:?})")).count();
+        assert_eq!(places, 1, "{point:?} stands at {places} places");
+    }
+}
+
+#[test]
 fn links_in_the_documents_lead_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let tree = Tree::read(root);

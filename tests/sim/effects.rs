@@ -64,6 +64,9 @@ impl Runner for Outside {
     }
 
     fn run<'a>(&'a self, attempt: &'a Attempt) -> Running<'a> {
+        if self.doors.is_ghost(self.node) {
+            return Box::pin(std::future::pending());
+        }
         let params = attempt.params.value();
         let number = |name: &str, default| params.get(name).and_then(|it| it.as_u64()).unwrap_or(default);
         let takes_ms = self.dice.below(number("takes", TAKES_MS));

@@ -13,6 +13,11 @@
 #[cfg(not(tokio_unstable))]
 compile_error!("the simulation needs `--cfg tokio_unstable`; .cargo/config.toml sets it");
 
+#[cfg(not(debug_assertions))]
+compile_error!(
+    "a release has no points to break nodes at; build the simulation with the profile dev, test or sim"
+);
+
 mod account;
 mod cluster;
 mod effects;
@@ -20,5 +25,6 @@ mod invariants;
 mod journal;
 mod one_node;
 mod seeds;
+mod tally;
 mod users;
 mod world;

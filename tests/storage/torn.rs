@@ -86,7 +86,8 @@ fn is_lucky(seed: u64, number: usize, pages: usize) -> bool {
 fn large(index: u64) -> LogEntry {
     let length = (8 << 20) + (index * 377 % 2048) as usize * 1024 + (index % 1024) as usize;
     let mut seed = index;
-    let bytes: Vec<_> = std::iter::repeat_with(|| draw(&mut seed).to_le_bytes()).take(length / 8 + 1).collect();
+    let bytes: Vec<_> =
+        std::iter::repeat_with(|| draw(&mut seed).to_le_bytes()).take(length / 8 + 1).collect();
     entry(index, 1, &bytes.as_flattened()[..length])
 }
 

@@ -150,6 +150,14 @@ fn a_lock_that_is_let_go_of_in_a_moment_is_waited_for() {
     other.join().unwrap();
 }
 
+#[test]
+fn a_file_in_place_of_a_directory_is_told_as_such() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let refused = DataDir::open(file.path(), CacheBytes::default()).unwrap_err();
+    let Error::Open { source, .. } = refused else { panic!("{refused}") };
+    assert_eq!(source.kind(), std::io::ErrorKind::NotADirectory);
+}
+
 fn names(path: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(path).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();

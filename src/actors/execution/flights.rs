@@ -9,6 +9,7 @@ use crate::consensus::Record;
 use crate::engine;
 use crate::engine::definition::Spec;
 use crate::engine::model::{Effect, Event, Input, Millis, StepKey, Timestamp};
+use crate::points::{self, Point};
 use crate::runners::Attempt;
 
 use super::super::flight::{self, Launch};
@@ -79,6 +80,7 @@ impl State {
                     if landing || self.flights.contains_key(&step) {
                         continue;
                     }
+                    points::cross(Point::EffectBefore).await;
                     // A node that was paused or cut off may have been replaced: then the next leader acts.
                     if !self.partition.consensus.holds_lease(self.partition.id) {
                         return Some(self.later());
@@ -165,6 +167,7 @@ impl State {
             Some(due) => Some(timers::Message::Set { tenant, id, due }),
             None => self.timer_set.map(|_| timers::Message::Clear { id }),
         };
+        points::reach(Point::ActorParks);
         self.partition.directory.part(id, myself.get_id(), timer);
         self.end(myself);
     }

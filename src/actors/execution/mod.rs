@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use crate::consensus::Record;
 use crate::engine::definition::Spec;
 use crate::engine::model::{AttemptNumber, Epoch, ExecutionId, Input, StepKey, TenantId, Timestamp};
+use crate::points::{self, Point};
 use crate::runners::Outcome;
 
 use super::flight::Flight;
@@ -156,6 +157,7 @@ impl State {
             }
             Message::Wake => {
                 self.timer_set = None;
+                points::cross(Point::WokenUp).await;
                 self.insist(Input::Reconcile).await;
             }
         }

@@ -10,6 +10,7 @@ use crate::engine;
 use crate::engine::definition::Spec;
 use crate::engine::model::{AttemptNumber, Execution, Input, Moment, StepKey, StepStatus, Timestamp};
 use crate::engine::planted::{self, Bug};
+use crate::points::{self, Point};
 use crate::runners::Outcome;
 
 use super::super::request::{Error, too_large};
@@ -66,7 +67,9 @@ impl State {
             events,
             claim: birth.claim,
         };
+        points::cross(Point::BirthDecided).await;
         let proposed = self.partition.consensus.append(self.partition.id, moment, append, birth.pin).await;
+        points::cross(Point::BirthRecorded).await;
         match proposed {
             Ok(Ok(record)) => {
                 self.record = Some(record.clone());
@@ -107,6 +110,7 @@ impl State {
     /// Takes over a recorded execution. Attempts of this leadership that are in flight were started by an
     /// actor before this one, which crashed: nobody will hear of them again.
     pub(super) async fn adopt(&mut self) {
+        points::cross(Point::TakenOver).await;
         let Ok(record) = self.load() else {
             self.gone = true;
             return;
@@ -200,7 +204,9 @@ impl State {
         drop(record);
         let append =
             Append { tenant: self.tenant.clone(), execution: self.id, expected, events, claim: None };
+        points::cross(Point::DecisionTaken).await;
         let proposed = self.partition.consensus.append(self.partition.id, moment, append, None).await;
+        points::cross(Point::DecisionRecorded).await;
         Ok(match proposed {
             Ok(Ok(record)) => {
                 self.record = Some(record);
@@ -222,7 +228,9 @@ impl State {
     }
 
     pub(super) async fn record_outcome(&mut self, step: StepKey, attempt: AttemptNumber, outcome: Outcome) {
+        points::cross(Point::OutcomeKnown).await;
         self.insist(Input::AttemptFinished { step, attempt, outcome }).await;
+        points::cross(Point::OutcomeRecorded).await;
     }
 
     /// The execution as recorded. Errors: `ExecutionNotFound`, or a store that cannot be read.

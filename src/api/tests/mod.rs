@@ -54,7 +54,8 @@ struct Node {
 
 impl Node {
     async fn start() -> Self {
-        let runners = |world: &World| Registry::new(Settings::default(), world.clock.clone()).expect("runners");
+        let runners =
+            |world: &World| Registry::new(Settings::default(), world.clock.clone()).expect("runners");
         Self::start_on(Arc::new(MemoryStore::new()), StateLimits::default(), runners).await
     }
 

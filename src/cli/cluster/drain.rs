@@ -24,19 +24,19 @@ pub(super) async fn drain(format: Format, cluster: Cluster<'_>, args: &DrainArgs
 /// Waits until the node neither leads nor votes, and says how far it is whenever that changes.
 async fn wait(cluster: Cluster<'_>, args: &DrainArgs) -> Result<(), Failure> {
     let deadline = Instant::now() + args.timeout;
-    let mut said = String::new();
+    let (mut said, mut heard) = (String::new(), false);
     loop {
         let status = cluster.status().await?;
         let node = status.nodes.iter().find(|node| node.id == args.id);
         // One that is gone holds nothing.
         let Some(node) = node else { return Ok(()) };
-        if node.status != "draining" {
+        if is_undone(node, &mut heard) {
             let message = format!("node {} does not drain any more: somebody undid it", args.id);
             return Err(Failure::new(Exit::Refused, "drain_undone", message));
         }
         // Without a leader the partition cannot say who votes.
         let known = status.partitions.iter().all(|partition| partition.leader.is_some());
-        if known && node.leads == 0 && node.votes == 0 {
+        if heard && known && node.leads == 0 && node.votes == 0 {
             output::note(&format!("node {} has drained: it can be stopped and removed", args.id));
             return Ok(());
         }
@@ -55,6 +55,31 @@ async fn wait(cluster: Cluster<'_>, args: &DrainArgs) -> Result<(), Failure> {
     }
 }
 
+/// Whether the node drained and does not any more. Who answers may not have `heard` of it at first: its copy of the
+/// catalogue follows behind.
+fn is_undone(node: &ClusterNode, heard: &mut bool) -> bool {
+    let drains = node.status == "draining";
+    *heard |= drains;
+    *heard && !drains
+}
+
 fn left(node: &ClusterNode) -> String {
     format!("{} leaderships and {} votes left", node.leads, node.votes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drain_that_was_not_heard_of_yet_is_not_undone() {
+        let mut node = ClusterNode::default();
+        let mut heard = false;
+        for (status, undone) in
+            [("active", false), ("draining", false), ("draining", false), ("active", true)]
+        {
+            status.clone_into(&mut node.status);
+            assert_eq!(is_undone(&node, &mut heard), undone, "{status}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::engine::model::PartitionId;
+use crate::points::{self, Point};
 
 use super::super::Error;
 use super::super::group::Group;
@@ -42,13 +43,27 @@ impl Receiver {
     pub async fn answer(&self, group: u16, Request(question): Request) -> Result<Response, Unanswered> {
         let raft = &self.group(group)?.raft;
         let answered = match question {
-            Question::Append(rpc) => raft.append_entries(rpc).await.map(Answered::Append).map_err(gone)?,
-            Question::Vote(rpc) => raft.vote(rpc).await.map(Answered::Vote).map_err(gone)?,
+            Question::Append(rpc) => {
+                let taken = raft.append_entries(rpc).await.map(Answered::Append).map_err(gone)?;
+                points::cross(Point::AppendAnswered).await;
+                taken
+            }
+            Question::Vote(rpc) => {
+                let voted = raft.vote(rpc).await.map(Answered::Vote).map_err(gone)?;
+                points::cross(Point::VoteAnswered).await;
+                voted
+            }
             Question::PreVote(rpc) => raft.pre_vote(rpc).await.map(Answered::Vote).map_err(gone)?,
             Question::TransferLeader(rpc) => {
-                raft.handle_transfer_leader(rpc).await.map(Answered::TransferLeader).map_err(gone)?
+                let taken = raft.handle_transfer_leader(rpc).await.map(Answered::TransferLeader);
+                points::cross(Point::TransferTaken).await;
+                taken.map_err(gone)?
             }
-            Question::ReadIndex { applied } => Answered::ReadIndex(self.read_index(group, applied).await?),
+            Question::ReadIndex { applied } => {
+                let index = self.read_index(group, applied).await?;
+                points::cross(Point::ReadIndexConfirmed).await;
+                Answered::ReadIndex(index)
+            }
         };
         Ok(Response(answered))
     }
@@ -89,6 +104,7 @@ impl Receiver {
         let next = staging.next();
         let staging = Arc::new(tokio::sync::Mutex::new(Some(staging)));
         self.arriving().insert(group, Arrival { session, head, staging });
+        points::cross(Point::SnapshotOffered).await;
         Ok(next)
     }
 
@@ -116,6 +132,7 @@ impl Receiver {
             Ok(staging.next())
         };
         let taken = StateMachine::blocking(self.inline_io, take).await;
+        points::cross(Point::ChunkTaken).await;
         taken.map_err(|error| {
             self.arriving().remove(&group);
             lost(error)
@@ -130,6 +147,7 @@ impl Receiver {
         let arrival = self.arrival(group, session).ok_or_else(|| lost("no such snapshot is arriving"))?;
         self.arriving().remove(&group);
         let staging = arrival.staging.lock().await.take().ok_or_else(|| lost("it has arrived already"))?;
+        points::cross(Point::SnapshotArrived).await;
         let SnapshotHead { vote, meta } = arrival.head;
         let snapshot = Snapshot { meta, snapshot: Transfer::Staged(staging) };
         let response = self.group(group)?.raft.install_full_snapshot(vote, snapshot).await.map_err(gone)?;

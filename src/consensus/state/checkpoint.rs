@@ -14,6 +14,7 @@ use bytes::Bytes;
 use crate::engine::model::{Recorded, TenantId};
 
 use crate::engine::planted::{self, Bug};
+use crate::points::{self, Point};
 
 use super::super::view::Record;
 use super::disk::{Changes, Disk};
@@ -57,8 +58,11 @@ impl Machine {
         let done = CheckpointDone { index: slice.durable.index, written: slice.written(), more: slice.more };
         let meta = meta_at(slice.durable.index);
         let (changes, written) = slice.encode(&self.disk, &self.limits, meta.as_deref())?;
+        points::reach(Point::CheckpointPicked);
         self.disk.write(changes)?;
+        points::reach(Point::CheckpointWritten);
         self.disk.sync()?;
+        points::reach(Point::CheckpointSynced);
         self.state().settle(written, meta, &self.limits);
         Ok(done)
     }

@@ -10,6 +10,7 @@ use std::ops::Bound;
 use std::sync::{Arc, RwLock, RwLockReadGuard};
 
 use crate::engine::model::PartitionId;
+use crate::points::{self, Point};
 use crate::storage::{Direction, Store, WriteBatch};
 
 use super::error::Result;
@@ -105,10 +106,13 @@ impl Disk {
     pub(super) fn swap_to(&self, other: u8) -> Result<()> {
         let mut generation = self.generation.write().expect(NOT_POISONED);
         self.store.sync()?;
+        points::reach(Point::SwapBefore);
         let mut batch = WriteBatch::new();
         batch.put(keys::root(self.partition), stored::encode_root(other));
         self.store.write(batch)?;
+        points::reach(Point::SwapWritten);
         self.store.sync()?;
+        points::reach(Point::SwapDone);
         *generation = other;
         Ok(())
     }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 
 use crate::engine::planted::{self, Bug};
+use crate::points::{self, Point};
 use crate::storage::Direction;
 
 use super::error::Result;
@@ -87,6 +88,7 @@ impl SnapshotReader {
         }
         let chunk = Chunk { number: self.number, last: self.done, rows };
         self.number += 1;
+        points::reach(Point::ChunkRead);
         Ok(Some(stored::encode_chunk(&chunk)))
     }
 }
@@ -99,6 +101,7 @@ impl Machine {
         let _turn = self.turn();
         self.streams.fetch_add(1, Ordering::SeqCst);
         let stream = Stream(Arc::clone(&self.streams));
+        points::reach(Point::SnapshotOpened);
         let meta = match self.disk.reading().get(&keys::meta())? {
             Some(row) => stored::decode_meta(&row)?,
             None => stored::Meta::default(),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::engine::planted::{self, Bug};
+use crate::points::{self, Point};
 
 use super::disk::Changes;
 use super::error::{Error, Result};
@@ -58,6 +59,7 @@ impl Staging {
             changes.put(suffix.into(), value.into());
         }
         self.machine.disk.write_other(self.other, changes)?;
+        points::reach(Point::ChunkStaged);
         self.next += 1;
         Ok(())
     }
@@ -80,6 +82,7 @@ impl Staging {
             std::mem::replace(&mut *state, arrived)
         };
         drop(replaced);
+        points::reach(Point::StateReloaded);
         machine.watches.ring_all();
         machine.disk.clear_other()?;
         Ok(())
@@ -97,6 +100,7 @@ impl Machine {
         // From here on dropping it lets the next one begin.
         let mut staging = Staging { machine: Arc::clone(self), other: 0, next: 0, complete: false, found: 0 };
         staging.other = self.disk.clear_other()?;
+        points::reach(Point::StagingBegun);
         Ok(staging)
     }
 

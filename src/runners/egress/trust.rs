@@ -87,7 +87,8 @@ pub(super) fn distrusted(error: &(dyn StdError + 'static)) -> Option<Fault> {
 fn reason(error: &CertificateError) -> String {
     match error {
         CertificateError::UnknownIssuer => {
-            "no authority that this node knows has signed it; the setting http.authority names more".to_owned()
+            "no authority that this node knows has signed it; the setting http.authority names more"
+                .to_owned()
         }
         CertificateError::BadSignature => "the authority that it names has not signed it".to_owned(),
         other => other.to_string(),

@@ -15,6 +15,7 @@ use super::record::{self, CHAIN_START, LogEntry};
 use super::view::View;
 use super::{COMMITS_PER_SAVE, Done, PURGES_PER_COMMIT, TRUNCATES_PER_WRITE};
 use crate::engine::planted::{self, Bug};
+use crate::points::{self, Point};
 use crate::storage::hard_state::{HardRecord, HardState};
 use crate::storage::{Direction, Result, Store, WriteBatch, codec};
 
@@ -97,6 +98,7 @@ impl Writer {
 
     /// Makes `operations` durable together and calls them back in order.
     pub(super) fn commit(&mut self, operations: Vec<Operation>) {
+        points::reach(Point::CommitBegins);
         let mut answers = Vec::with_capacity(operations.len());
         for Operation { group, change, done } in operations {
             if self.failed.is_none()
@@ -117,6 +119,7 @@ impl Writer {
                 None => Ok(()),
             });
         }
+        points::reach(Point::CommitTold);
     }
 
     /// Removes a few purged keys. Returns whether more are left.
@@ -134,6 +137,7 @@ impl Writer {
             self.fail(&error);
             return false;
         }
+        points::reach(Point::SweptSome);
         if until < to {
             self.leftovers.push_front((group, until + 1, to));
         }
@@ -187,13 +191,16 @@ impl Writer {
     /// Hands what is staged to the store: votes first. Not durable yet, except for the hard state.
     fn write(&mut self) -> Result<()> {
         if self.hard_dirty {
+            points::reach(Point::HardStateBefore);
             self.hard_state.save(&self.hard)?;
             self.hard_dirty = false;
+            points::reach(Point::HardStateSaved);
         }
         if !self.batch.is_empty() {
             metrics::counter!("everstep_log_bytes_total").increment(self.batch.bytes() as u64);
             self.store.write(std::mem::take(&mut self.batch))?;
             self.dirty = true;
+            points::reach(Point::EntriesWritten);
             self.view.written();
         }
         Ok(())
@@ -208,6 +215,7 @@ impl Writer {
         if !planted::is(Bug::LogNotSynced) {
             self.store.sync()?;
         }
+        points::reach(Point::LogSynced);
         self.dirty = false;
         self.commits += 1;
         for (group, it) in &self.groups {
@@ -217,7 +225,9 @@ impl Writer {
             return self.hard_state.save(&self.hard);
         }
         let last = self.groups.iter().filter_map(|(group, it)| Some((*group, it.last?))).collect();
-        self.hard_state.hint(&last)
+        self.hard_state.hint(&last)?;
+        points::reach(Point::HintWritten);
+        Ok(())
     }
 
     fn truncate(&mut self, group: u16, keep: Option<u64>) -> Result<()> {
@@ -243,6 +253,7 @@ impl Writer {
         let hard = self.hard.groups.entry(group).or_default();
         hard.last = hard.last.min(keep);
         self.hard_state.save(&self.hard)?;
+        points::reach(Point::CutNoted);
         self.groups.insert(group, Group { last: keep, crc, purged: it.purged });
         self.remove_after(group, keep, last)
     }
@@ -264,6 +275,7 @@ impl Writer {
                 batch.delete(key);
             }
             self.store.write(batch)?;
+            points::reach(Point::CutHalf);
             self.dirty = true;
         }
     }
@@ -289,6 +301,7 @@ impl Writer {
         self.groups.insert(group, group_now);
         let purged = Purged { index, crc, marker };
         self.batch.put(keys::purged(group), codec::encode(keys::PURGED, keys::VERSION, &purged));
+        points::reach(Point::PurgeStaged);
         if let (Some(from), Some(to)) = (from, to)
             && from <= to
         {

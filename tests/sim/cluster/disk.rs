@@ -1,21 +1,53 @@
 //! A node's disk, which outlives the node and forgets what was not synced.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use everstep::storage::{MemoryHardState, MemoryStore, Pace};
+use everstep::storage::{self, HardRecord, HardState, Loaded, MemoryHardState, MemoryStore, Pace};
 
 use crate::world::Dice;
 
 /// How long a healthy disk takes for a commit at most, in microseconds.
 const QUICK_US: u64 = 2_000;
 
+/// The hard state of a node, which takes nothing of one that has died.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Votes {
+    kept: MemoryHardState,
+    dead: Arc<AtomicBool>,
+}
+
+impl Votes {
+    fn unless_dead<T>(&self, work: impl FnOnce() -> storage::Result<T>) -> storage::Result<T> {
+        if self.dead.load(Ordering::Relaxed) {
+            let source = std::io::Error::other("the node has died");
+            return Err(storage::Error::Io { doing: "write the hard state".into(), source });
+        }
+        work()
+    }
+}
+
+impl HardState for Votes {
+    fn load(&self) -> storage::Result<Loaded> {
+        self.kept.load()
+    }
+
+    fn save(&self, record: &HardRecord) -> storage::Result<()> {
+        self.unless_dead(|| self.kept.save(record))
+    }
+
+    fn hint(&self, last: &BTreeMap<u16, u64>) -> storage::Result<()> {
+        self.unless_dead(|| self.kept.hint(last))
+    }
+}
+
 /// What survives a node.
 #[derive(Clone)]
 pub(crate) struct Disk {
     pub(crate) log: MemoryStore,
-    pub(crate) hard_state: MemoryHardState,
+    pub(crate) hard_state: Votes,
     pub(crate) state: MemoryStore,
     /// How long a commit takes at most, in microseconds.
     slow_us: Arc<AtomicU64>,
@@ -25,7 +57,7 @@ impl Disk {
     pub(crate) fn new() -> Self {
         Self {
             log: MemoryStore::new(),
-            hard_state: MemoryHardState::new(),
+            hard_state: Votes::default(),
             state: MemoryStore::new(),
             slow_us: Arc::new(AtomicU64::new(QUICK_US)),
         }
@@ -57,13 +89,22 @@ impl Disk {
             lost += (unsynced - survive) as u64;
         }
         if dice.percent(50) {
-            self.hard_state.lose_unsynced();
+            self.hard_state.kept.lose_unsynced();
         }
+        self.hard_state.dead.store(false, Ordering::Relaxed);
         lost
+    }
+
+    /// Its node has died: nothing is written any more.
+    pub(crate) fn die(&self) {
+        self.log.fail_after(Some(0));
+        self.state.fail_after(Some(0));
+        self.hard_state.dead.store(true, Ordering::Relaxed);
     }
 
     /// The disk works again; what the kernel had is still there.
     pub(crate) fn mend(&self) {
+        self.hard_state.dead.store(false, Ordering::Relaxed);
         self.log.fail_after(None);
         self.state.fail_after(None);
     }

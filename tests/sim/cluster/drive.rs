@@ -13,12 +13,13 @@ use super::faults::{Fault, Kind};
 use super::node::{Doors, Seat, address, host, live, runners};
 use super::operator::Operator;
 use super::plan::Plan;
+use super::traps::{Trap, Traps};
 use crate::journal::Journal;
 use crate::users::Users;
 use crate::world::{Dice, SimClock, simulated};
 
 /// A fault that cannot hit now is tried again after so long, in milliseconds.
-const LATER_MS: u64 = 100;
+pub(super) const LATER_MS: u64 = 100;
 /// A disk that is to fail and has not been used for so long is left alone, in milliseconds.
 const ARMED_MS: u64 = 2_000;
 /// How much time a step takes.
@@ -28,8 +29,9 @@ const LEASE_GRACE: Duration = Duration::from_millis(300);
 
 /// What is to be done at a time.
 #[derive(Debug)]
-enum Due {
+pub(super) enum Due {
     Fault(Fault),
+    Trap(Trap),
     Boot(u64),
     Mend(u64, u64),
     Release(u64),
@@ -44,22 +46,23 @@ enum Due {
 
 /// A cluster, and everything around it.
 pub(crate) struct Cluster<'a> {
-    sim: turmoil::Sim<'a>,
+    pub(super) sim: turmoil::Sim<'a>,
     pub(crate) plan: Plan,
     pub(crate) doors: Doors,
     pub(crate) journal: Journal,
     pub(crate) users: Users,
     operator: Operator,
-    seats: BTreeMap<u64, Arc<Seat>>,
-    dice: Dice,
+    pub(crate) traps: Traps,
+    pub(super) seats: BTreeMap<u64, Arc<Seat>>,
+    pub(super) dice: Dice,
     due: BTreeMap<(u64, u64), Due>,
     scheduled: u64,
-    down: BTreeSet<u64>,
+    pub(super) down: BTreeSet<u64>,
     /// Nodes that will die of their disk, and for how long.
-    armed: BTreeMap<u64, (Kind, u64)>,
+    pub(super) armed: BTreeMap<u64, (Kind, u64)>,
     /// Nodes that were told to stop, and for how long.
-    stopping: BTreeMap<u64, u64>,
-    deaths_seen: usize,
+    pub(super) stopping: BTreeMap<u64, u64>,
+    pub(super) deaths_seen: usize,
     /// How often each kind of fault took effect.
     pub(crate) took: BTreeMap<Kind, u64>,
     /// Writes lost with the power.
@@ -75,25 +78,18 @@ impl Cluster<'_> {
         let (doors, journal) = (Doors::default(), Journal::default());
         let all = Registry::new(runners::Settings::default(), simulated(0).clock).unwrap();
         let effects = Arc::new(Dice::new(plan.seed ^ 0xeffec7));
+        let disks: BTreeMap<u64, Disk> = plan.seats().map(|node| (node, Disk::new())).collect();
+        let traps = Traps::new(disks.clone(), doors.clone(), journal.clone());
         let mut seats = BTreeMap::new();
         for node in plan.seats() {
-            let seat = Arc::new(Seat {
-                node,
-                disk: Disk::new(),
-                clock: Arc::new(SimClock::default()),
-                entropy: Arc::new(Dice::new(plan.seed ^ (node << 32))),
-                consensus: plan.consensus(node),
-                join: address(1),
-                formed: AtomicBool::new(node <= plan.nodes),
-                roster: plan.roster(node),
-                runners: runners(node, &all, effects.clone(), journal.clone(), doors.clone()),
-                journal: journal.clone(),
-            });
+            let outside = runners(node, &all, effects.clone(), journal.clone(), doors.clone());
+            let seat = Arc::new(seat(&plan, node, disks[&node].clone(), outside, journal.clone()));
             seats.insert(node, seat.clone());
-            let doors = doors.clone();
+            let (doors, traps) = (doors.clone(), traps.clone());
             sim.host(host(node), move || {
-                let (seat, doors) = (seat.clone(), doors.clone());
+                let (seat, doors, traps) = (seat.clone(), doors.clone(), traps.clone());
                 async move {
+                    traps.born(seat.node);
                     live(seat, doors).await;
                     Ok(())
                 }
@@ -119,6 +115,7 @@ impl Cluster<'_> {
             journal,
             users,
             operator,
+            traps,
             seats,
             dice: Dice::new(plan.seed ^ 0xfa17),
             due: BTreeMap::new(),
@@ -134,6 +131,9 @@ impl Cluster<'_> {
         };
         for (at, fault) in cluster.plan.faults.clone() {
             cluster.at(at, Due::Fault(fault));
+        }
+        for (at, trap) in cluster.plan.traps.clone() {
+            cluster.at(at, Due::Trap(trap));
         }
         cluster
     }
@@ -151,6 +151,7 @@ impl Cluster<'_> {
     pub(crate) fn step(&mut self) {
         self.sim.step().expect("no part of the simulation fails by itself");
         self.journal.tick(self.sim.elapsed());
+        self.bury_ghosts();
         self.bury();
         self.boot_stopped();
         while let Some(entry) = self.due.first_entry()
@@ -196,6 +197,7 @@ impl Cluster<'_> {
     pub(crate) fn heal(&mut self) {
         self.journal.say("heal");
         self.due.clear();
+        self.traps.clear();
         self.armed.clear();
         self.operator.undrain_all();
         self.sim.set_fail_rate(0.0);
@@ -208,18 +210,6 @@ impl Cluster<'_> {
             seat.clock.set(self.sim.elapsed(), 0, 0);
             seat.disk.mend();
             seat.disk.quick();
-        }
-        for node in self.nodes() {
-            self.boot(node);
-        }
-    }
-
-    /// The power of all nodes is cut, and comes back.
-    pub(crate) fn cut_all_power(&mut self) {
-        for node in self.nodes() {
-            if !self.down.contains(&node) {
-                self.cut_power(node);
-            }
         }
         for node in self.nodes() {
             self.boot(node);
@@ -242,13 +232,14 @@ impl Cluster<'_> {
         self.due.insert((at_ms, self.scheduled), due);
     }
 
-    fn after(&mut self, ms: u64, due: Due) {
+    pub(super) fn after(&mut self, ms: u64, due: Due) {
         self.at(self.now_ms() + ms, due);
     }
 
     fn carry_out(&mut self, due: Due) {
         match due {
             Due::Boot(node) => self.boot(node),
+            Due::Trap(trap) => self.traps.set(trap),
             Due::Mend(one, other) => self.mend(one, other),
             Due::Release(node) => self.others(node).into_iter().for_each(|other| self.mend(node, other)),
             Due::NoLoss => self.sim.set_fail_rate(0.0),
@@ -395,95 +386,33 @@ impl Cluster<'_> {
             && !self.down.contains(&node)
     }
 
-    fn others(&self, node: u64) -> Vec<u64> {
+    pub(super) fn others(&self, node: u64) -> Vec<u64> {
         self.plan.seats().filter(|other| *other != node).collect()
     }
 
-    fn isolate(&mut self, node: u64) {
+    pub(super) fn isolate(&mut self, node: u64) {
         for other in self.others(node) {
             self.sim.partition(host(node), host(other));
         }
     }
 
-    fn mend(&mut self, one: u64, other: u64) {
+    pub(super) fn mend(&mut self, one: u64, other: u64) {
         self.sim.release(host(one), host(other));
     }
+}
 
-    fn kill(&mut self, node: u64, down: u64) {
-        self.end(node);
-        self.seats[&node].disk.mend();
-        self.after(down, Due::Boot(node));
-    }
-
-    fn cut_power(&mut self, node: u64) {
-        self.isolate(node);
-        self.end(node);
-        self.lost_writes += self.seats[&node].disk.cut_power(&self.dice);
-    }
-
-    fn end(&mut self, node: u64) {
-        self.doors.close(node);
-        self.sim.crash(host(node));
-        if let Some((kind, down)) = self.armed.remove(&node)
-            && !self.took.contains_key(&kind)
-        {
-            self.after(LATER_MS, Due::Fault(Fault::of_disk(kind, node, 3, down)));
-        }
-        self.stopping.remove(&node);
-        self.down.insert(node);
-    }
-
-    fn boot(&mut self, node: u64) {
-        if !self.down.remove(&node) {
-            return;
-        }
-        for other in self.others(node) {
-            self.mend(node, other);
-        }
-        self.journal.say(&format!("boot {node}"));
-        self.sim.bounce(host(node));
-    }
-
-    fn restart(&mut self, node: u64, down: u64) {
-        let door = self.doors.of(node).expect("a whole node has a door");
-        let stop = door.stop.lock().unwrap().take();
-        if stop.is_some_and(|stop| stop.send(()).is_ok()) {
-            self.stopping.insert(node, down);
-        }
-    }
-
-    /// Starts nodes again that have stopped in good order.
-    fn boot_stopped(&mut self) {
-        let stopped = |node: &u64| self.doors.of(*node).is_none();
-        let stopped: Vec<u64> = self.stopping.keys().copied().filter(stopped).collect();
-        for node in stopped {
-            let down = self.stopping.remove(&node).expect("it was just seen");
-            self.down.insert(node);
-            self.after(down, Due::Boot(node));
-        }
-    }
-
-    /// Deals with nodes that ended by themselves: those whose disk was to fail lose their power, others must not.
-    fn bury(&mut self) {
-        let deaths: Vec<_> = self.journal.book().deaths[self.deaths_seen..].to_vec();
-        self.deaths_seen += deaths.len();
-        for (node, why) in deaths {
-            if self.down.contains(&node) {
-                continue;
-            }
-            let planned = self.armed.get(&node).copied();
-            let down = match planned {
-                Some((kind, down)) => {
-                    *self.took.entry(kind).or_default() += 1;
-                    down
-                }
-                None => {
-                    self.wrong.push(format!("node {node} ended by itself: {why}"));
-                    1_000
-                }
-            };
-            self.cut_power(node);
-            self.after(down, Due::Boot(node));
-        }
+/// What a node has before its first life.
+fn seat(plan: &Plan, node: u64, disk: Disk, runners: Registry, journal: Journal) -> Seat {
+    Seat {
+        node,
+        disk,
+        clock: Arc::new(SimClock::default()),
+        entropy: Arc::new(Dice::new(plan.seed ^ (node << 32))),
+        consensus: plan.consensus(node),
+        join: address(1),
+        formed: AtomicBool::new(node <= plan.nodes),
+        roster: plan.roster(node),
+        runners,
+        journal,
     }
 }

@@ -12,8 +12,10 @@
 //! ```
 //!
 //! Caveats: one thread runs all nodes, so two of them never do something at the very same time; within one
-//! millisecond a node runs without an interruption, and a crash falls between two of them, or into a disk operation.
+//! millisecond a node runs without an interruption, and a crash falls between two of them, into a disk operation, or
+//! to a point of the code that was chosen for it (`traps`).
 
+mod deaths;
 mod disk;
 mod drive;
 mod faults;
@@ -21,6 +23,7 @@ mod node;
 mod operator;
 mod phases;
 mod plan;
+mod traps;
 
 pub(crate) use node::Doors;
 pub(crate) use phases::{Outcome, simulate};

@@ -1,11 +1,12 @@
 //! One node: what it is made of, its life, and the door to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use everstep::actors;
@@ -15,6 +16,7 @@ use everstep::node::{Core, Parts};
 use everstep::runners::Registry;
 use everstep::storage::{Driver, Log, LogOptions};
 use everstep::world::World;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{mpsc, oneshot, watch};
 use turmoil::net::{TcpListener, TcpStream};
 
@@ -60,28 +62,45 @@ pub(crate) struct Door {
 
 /// The doors of all nodes that run. Cheap to clone.
 #[derive(Clone, Default)]
-pub(crate) struct Doors(Arc<Mutex<BTreeMap<u64, Door>>>);
+pub(crate) struct Doors {
+    open: Arc<Mutex<BTreeMap<u64, Door>>>,
+    ghosts: Arc<Mutex<BTreeSet<u64>>>,
+}
 
 impl Doors {
     pub(crate) fn of(&self, node: u64) -> Option<Door> {
-        self.0.lock().unwrap().get(&node).cloned()
+        self.open.lock().unwrap().get(&node).cloned()
     }
 
     pub(crate) fn open(&self) -> Vec<(u64, Door)> {
-        self.0.lock().unwrap().iter().map(|(node, door)| (*node, door.clone())).collect()
+        self.open.lock().unwrap().iter().map(|(node, door)| (*node, door.clone())).collect()
     }
 
     pub(crate) fn each(&self, mut look: impl FnMut(u64, &Door)) {
-        self.0.lock().unwrap().iter().for_each(|(node, door)| look(*node, door));
+        self.open.lock().unwrap().iter().for_each(|(node, door)| look(*node, door));
     }
 
     pub(crate) fn close(&self, node: u64) {
-        let door = self.0.lock().unwrap().remove(&node);
+        let door = self.open.lock().unwrap().remove(&node);
         drop(door);
     }
 
+    /// A node has died in the middle of a millisecond and goes on to the end of it: nobody notices.
+    pub(crate) fn haunt(&self, node: u64) {
+        self.ghosts.lock().unwrap().insert(node);
+    }
+
+    /// The millisecond is over.
+    pub(crate) fn lay(&self, node: u64) {
+        self.ghosts.lock().unwrap().remove(&node);
+    }
+
+    pub(crate) fn is_ghost(&self, node: u64) -> bool {
+        self.ghosts.lock().unwrap().contains(&node)
+    }
+
     fn put(&self, node: u64, door: Door) {
-        self.0.lock().unwrap().insert(node, door);
+        self.open.lock().unwrap().insert(node, door);
     }
 
     /// Has something done within a node. None if it does not run, or stops running before it has answered.
@@ -94,15 +113,17 @@ impl Doors {
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
-        let errands = self.of(node)?.errands;
+        let asked = self.of(node)?.errands;
         let (reply, answer) = oneshot::channel();
         let errand: Errand = Box::new(move |handle| {
             Box::pin(async move {
                 let _asker_left = reply.send(what(handle).await);
             })
         });
-        errands.send(errand).ok()?;
-        answer.await.ok()
+        asked.send(errand).ok()?;
+        let answer = answer.await.ok()?;
+        let alive = self.of(node).is_some_and(|door| door.errands.same_channel(&asked));
+        (alive && !self.is_ghost(node)).then_some(answer)
     }
 }
 
@@ -117,20 +138,62 @@ pub(crate) fn address(node: u64) -> String {
 }
 
 /// Reaches other nodes over the simulated network.
-struct SimDial;
+struct SimDial {
+    node: u64,
+    doors: Doors,
+}
 
 impl Dial for SimDial {
     fn dial<'a>(&'a self, address: &'a str, _node: u64) -> BoxFuture<'a, io::Result<Box<dyn PeerStream>>> {
         Box::pin(async move {
             let stream = TcpStream::connect(address).await?;
-            Ok(Box::new(stream) as Box<dyn PeerStream>)
+            let (node, doors) = (self.node, self.doors.clone());
+            Ok(Box::new(Wire { stream, node, doors }) as Box<dyn PeerStream>)
         })
+    }
+}
+
+/// A connection as a node holds it: what its ghost writes goes nowhere.
+struct Wire {
+    stream: TcpStream,
+    node: u64,
+    doors: Doors,
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, into)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.doors.is_ghost(self.node) {
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
 /// One life of a node: it ends with an order to stop, or with a part the node cannot go on without.
 pub(crate) async fn live(seat: Arc<Seat>, doors: Doors) {
-    let (core, log) = match start(&seat).await {
+    let (core, log) = match start(&seat, &doors).await {
         Ok(started) => started,
         Err(why) => return seat.journal.died(seat.node, &why),
     };
@@ -168,7 +231,7 @@ pub(crate) async fn live(seat: Arc<Seat>, doors: Doors) {
     seat.journal.say(&format!("node {} has stopped", seat.node));
 }
 
-async fn start(seat: &Seat) -> Result<(Core, Log), String> {
+async fn start(seat: &Seat, doors: &Doors) -> Result<(Core, Log), String> {
     let Seat { node, disk, journal, .. } = seat;
     let options = LogOptions::new(Arc::new(disk.log.clone()), Arc::new(disk.hard_state.clone()), *node);
     let (told, me) = (journal.clone(), *node);
@@ -182,9 +245,9 @@ async fn start(seat: &Seat) -> Result<(Core, Log), String> {
     if recovered.storage_lost {
         return Err(format!("storage lost: {:?}", recovered.losses));
     }
-    let peers = peers(seat);
+    let peers = peers(seat, doors);
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await.map_err(|error| error.to_string())?;
-    tokio::spawn(accept(peers.clone(), listener));
+    tokio::spawn(accept(peers.clone(), listener, *node, doors.clone()));
     if !seat.formed.load(Ordering::Relaxed) {
         join(seat, &peers).await?;
     }
@@ -202,7 +265,7 @@ async fn start(seat: &Seat) -> Result<(Core, Log), String> {
     Ok((core, log))
 }
 
-fn peers(seat: &Seat) -> Peers {
+fn peers(seat: &Seat, doors: &Doors) -> Peers {
     let members = &seat.consensus.members;
     let me = Me {
         cluster: "simulated".to_owned(),
@@ -211,7 +274,8 @@ fn peers(seat: &Seat) -> Peers {
         incarnation: Incarnation(seat.node.into()),
         formed: seat.formed.load(Ordering::Relaxed),
     };
-    let peers = Peers::new(me, Arc::new(SimDial), seat.entropy.clone(), true);
+    let dial = SimDial { node: seat.node, doors: doors.clone() };
+    let peers = Peers::new(me, Arc::new(dial), seat.entropy.clone(), true);
     peers.set_addresses(members.clone());
     peers.set_known(members.keys().map(|node| (*node, Incarnation((*node).into()))).collect());
     peers
@@ -233,10 +297,10 @@ async fn join(seat: &Seat, peers: &Peers) -> Result<(), String> {
     Ok(())
 }
 
-async fn accept(peers: Peers, listener: TcpListener) {
+async fn accept(peers: Peers, listener: TcpListener, node: u64, doors: Doors) {
     while let Ok((stream, _)) = listener.accept().await {
-        let peers = peers.clone();
-        tokio::spawn(async move { peers.host(Box::new(stream), |_| true).await });
+        let (peers, wire) = (peers.clone(), Wire { stream, node, doors: doors.clone() });
+        tokio::spawn(async move { peers.host(Box::new(wire), |_| true).await });
     }
 }
 

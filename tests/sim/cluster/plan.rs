@@ -8,6 +8,7 @@ use everstep::consensus;
 
 use super::faults::{Fault, Kind};
 use super::node::{address, host};
+use super::traps::Trap;
 use crate::world::Dice;
 
 /// No simulation takes longer; the phases have their own limits.
@@ -40,6 +41,8 @@ pub(crate) struct Plan {
     pub(crate) faulty_ms: u64,
     /// In order of time, in milliseconds.
     pub(crate) faults: Vec<(u64, Fault)>,
+    /// The same for traps.
+    pub(crate) traps: Vec<(u64, Trap)>,
 }
 
 impl Plan {
@@ -83,6 +86,7 @@ impl Plan {
             think_ms: dice.between(60, 250),
             faulty_ms,
             faults: draw_faults(&kinds, (nodes, spare), faulty_ms, dice),
+            traps: draw_traps(faulty_ms, &Dice::new(seed ^ 0x7ea95)),
         }
     }
 
@@ -170,6 +174,18 @@ fn draw_faults(
         at += dice.between(1, 2 * pause_ms);
     }
     faults
+}
+
+/// Sets a trap every few seconds. One at a point that is seldom come to waits until somebody comes.
+fn draw_traps(faulty_ms: u64, dice: &Dice) -> Vec<(u64, Trap)> {
+    let pause_ms = dice.between(800, 4_000);
+    let mut traps = Vec::new();
+    let mut at = FIRST_FAULT_MS;
+    while at < faulty_ms {
+        traps.push((at, Trap::draw(dice)));
+        at += dice.between(1, 2 * pause_ms);
+    }
+    traps
 }
 
 /// Adds a fault. Power is often cut while the disk has much to do: there is more to lose then.

@@ -10,6 +10,7 @@ mod shapes;
 mod wishes;
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,6 +94,11 @@ impl Users {
             }
             self.wish(format!("u{user}-{turn}"), turn).await;
         }
+    }
+
+    /// How many executions they know of.
+    pub(crate) fn begun(&self) -> usize {
+        self.known.borrow().iter().collect::<BTreeSet<_>>().len()
     }
 
     fn any_node(&self) -> u64 {

@@ -95,7 +95,8 @@ async fn a_certificate_that_is_not_good_is_a_fault_that_no_retry_mends() {
     let impostor = Authority::new("ours").serve(|_| {}).await;
     let other_name = ours
         .serve(|params| {
-            params.subject_alt_names = vec![SanType::DnsName("elsewhere.example".try_into().expect("a name"))];
+            params.subject_alt_names =
+                vec![SanType::DnsName("elsewhere.example".try_into().expect("a name"))];
         })
         .await;
     let over = ours
