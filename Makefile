@@ -1,8 +1,8 @@
 # What people and CI run. `make test` is the whole check; everything else is a part of it or a tool.
 #
 # Variables: SEEDS or SEED for the simulation, BUGS for the planted ones, BENCH for arguments of `everstep bench`,
-# COUNT for the damages of `flips`, CHAOS for arguments of the chaos runner's `kill`, SCENARIO and SECONDS for its `run`, BINARY for what it breaks,
-# FUZZ_SECONDS for each fuzz target.
+# CHAOS for arguments of the chaos runner's `kill`, SCENARIO and SECONDS for its `run`, COUNT for its `flips`, BINARY for
+# what it breaks, FUZZ_SECONDS for each fuzz target.
 
 CARGO ?= cargo
 SEED ?= 1
