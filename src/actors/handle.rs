@@ -1,7 +1,7 @@
 //! The door to the actors: executions.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -117,10 +117,14 @@ impl Handle {
         let knock = async {
             for _ in 0..KNOCKS_MAX {
                 let (reply, answer) = oneshot::channel();
-                let wish = Message::Wish { input: Box::new(input.clone()), reply };
+                let taken = Arc::new(AtomicBool::new(false));
+                let wish = Message::Wish { input: Box::new(input.clone()), reply, taken: taken.clone() };
                 partition.tell(&caller.tenant, id, wish, partition::Admission::Outside)?;
                 if let Ok(answer) = answer.await {
                     return answer.map(Answer::Acted);
+                }
+                if taken.load(Ordering::Relaxed) {
+                    return Err(unknown("the execution's actor ended while it was asked"));
                 }
                 // The actor was just leaving; the next one reads the same state.
                 tokio::task::yield_now().await;

@@ -11,6 +11,7 @@ mod start;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::oneshot;
@@ -40,6 +41,8 @@ pub(crate) enum Message {
         input: Box<Input>,
         /// Who waits.
         reply: Reply,
+        /// Set when it is begun: from then on it may be recorded, whatever becomes of the actor.
+        taken: Arc<AtomicBool>,
     },
     /// An attempt landed.
     Landed {
@@ -143,7 +146,8 @@ impl State {
     /// Deals with one message.
     async fn take(&mut self, message: Message) {
         match message {
-            Message::Wish { input, reply } => {
+            Message::Wish { input, reply, taken } => {
+                taken.store(true, Ordering::Relaxed);
                 let answer = self.step(*input, Patience::Caller).await;
                 let answer = answer.and_then(|()| self.load());
                 let _caller_left = reply.send(answer);

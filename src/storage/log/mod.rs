@@ -54,8 +54,8 @@ const COMMIT_LEN_MAX: usize = 1024;
 const COMMIT_BYTES_MAX: usize = 1024 * 1024;
 /// Purged entries removed after a commit: more of them stall the commits behind.
 pub const PURGES_PER_COMMIT: u64 = 16;
-/// Entries removed by one write when the log is cut: bounds the memory of a cut.
-const TRUNCATES_PER_WRITE: usize = 256;
+/// Entries removed by one write when the log is cut: bounds the memory of a cut, as each is read, up to 10 MiB.
+const TRUNCATES_PER_WRITE: usize = 16;
 /// Commits between two saves of the last durable indexes. After a power cut, this many commits at the end of the
 /// log are protected by their checksums alone; saving after each would double the syncs.
 pub const COMMITS_PER_SAVE: u64 = 256;
