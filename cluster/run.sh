@@ -14,8 +14,8 @@ readonly WAIT=${EVERSTEP_CLUSTER_WAIT:-60}
 usage() {
   cat <<'END'
 cluster/run.sh               start what does not run, wait until all three are ready
-cluster/run.sh start N|all   start, and wait until it is ready
-cluster/run.sh stop N|all    ask to stop (SIGTERM), and wait for the end
+cluster/run.sh start [N]     start one or all, and wait until each is ready
+cluster/run.sh stop [N]      ask one or all to stop (SIGTERM), and wait for the end
 cluster/run.sh kill N|all    kill (SIGKILL): no chance to write anything
 cluster/run.sh pause N       freeze (SIGSTOP): alive, but silent
 cluster/run.sh continue N    go on after a pause (SIGCONT)
@@ -246,7 +246,8 @@ main() {
   command -v ps >/dev/null || die "ps is missing (Debian: apt-get install procps)"
   (umask 077 && mkdir -p "$DATA")
   case $command in
-    start | stop | kill | wipe) choose "${2:-}" ;;
+    start | stop) choose "${2:-all}" ;;
+    kill | wipe) choose "${2:-}" ;;
     pause | continue)
       [ "${2:-}" != all ] || die "one node at a time: 1, 2 or 3"
       choose "${2:-}"
