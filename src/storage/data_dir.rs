@@ -31,7 +31,7 @@ pub(super) const FILE_MODE: u32 = 0o600;
 
 /// Memory for pages of the log, in bytes, unless configured otherwise. The log is written at its end and read in order: a few leaves are
 /// enough, and consensus keeps the recent entries itself.
-pub const LOG_CACHE_BYTES: u64 = 8 * 1024 * 1024;
+pub const LOG_CACHE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Memory for pages of the state, in bytes, unless configured otherwise. The kernel caches the file as well, and what
 /// is at work is in memory anyway.
