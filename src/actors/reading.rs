@@ -4,6 +4,7 @@
 //! that does not hold it passes the question on to one that does.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -86,9 +87,11 @@ impl Table {
     pub(super) fn correct(&self, partition: PartitionId, leader: Option<u64>) {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = table.get_mut(&partition.0) {
-            // Nobody known: any other member will say.
-            let other = || known.members.iter().copied().find(|member| Some(*member) != known.leader);
-            known.leader = leader.or_else(other);
+            // Nobody known: one member after the other is asked, until one says.
+            let after = known.leader.map_or(Bound::Unbounded, Bound::Excluded);
+            let next = known.members.range((after, Bound::Unbounded)).next();
+            let next = next.or_else(|| known.members.first()).copied();
+            known.leader = leader.or(next);
         }
     }
 
@@ -194,5 +197,33 @@ impl Handle {
             }
             other => Err(misplaced(&other)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nobody_is_known_to_lead_each_member_is_asked_in_turn() {
+        let table = Table::default();
+        let partition = PartitionId(1);
+        let view = GroupView {
+            partition: 1,
+            leader: Some(2),
+            epoch: 1,
+            voters: BTreeSet::from([2, 4, 6]),
+            ..GroupView::default()
+        };
+        table.learn(&view);
+        let asked: Vec<_> = (0..4)
+            .map(|_| {
+                table.correct(partition, None);
+                table.leader(partition)
+            })
+            .collect();
+        assert_eq!(asked, [Some(4), Some(6), Some(2), Some(4)]);
+        table.correct(partition, Some(6));
+        assert_eq!(table.leader(partition), Some(6));
     }
 }
