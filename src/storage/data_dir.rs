@@ -35,7 +35,7 @@ pub const LOG_CACHE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Memory for pages of the state, in bytes, unless configured otherwise. The kernel caches the file as well, and what
 /// is at work is in memory anyway.
-pub const STATE_CACHE_BYTES: u64 = 16 * 1024 * 1024;
+pub const STATE_CACHE_BYTES: u64 = 12 * 1024 * 1024;
 
 /// An open data directory. The directory stays locked as long as this lives.
 #[derive(Debug)]
