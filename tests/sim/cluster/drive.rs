@@ -193,6 +193,12 @@ impl Cluster<'_> {
         true
     }
 
+    /// Drops the faults that wait for their moment, except those of a kind that was not seen yet.
+    pub(crate) fn calm(&mut self) {
+        let took = &self.took;
+        self.due.retain(|_, due| !matches!(due, Due::Fault(fault) if took.contains_key(&fault.kind())));
+    }
+
     /// Ends every fault, and starts every node that is down.
     pub(crate) fn heal(&mut self) {
         self.journal.say("heal");

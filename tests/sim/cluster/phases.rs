@@ -135,7 +135,10 @@ fn run(cluster: &mut Cluster<'_>) -> Account {
     let faulty = Duration::from_millis(cluster.plan.faulty_ms);
     cluster.until(faulty, |_| false);
     let enough = usize::try_from(executions_min(&cluster.plan)).unwrap();
-    cluster.until(faulty, |cluster| cluster.users.begun() >= enough);
+    if cluster.users.begun() < enough {
+        cluster.calm();
+        cluster.until(faulty, |cluster| cluster.users.begun() >= enough);
+    }
     cluster.heal();
     cluster.users.phase.set(Phase::Settle);
     if !cluster.until(SERVES_WITHIN, serves) {
