@@ -94,6 +94,9 @@ pub struct SledStore {
     stamp: Option<Mutex<Stamp>>,
 }
 
+/// What the tree is told, in order: keys with what they get, or with nothing if they go.
+type Changes = Vec<(Vec<u8>, Option<sled::IVec>)>;
+
 /// What is done about the count of syncs.
 enum Stamping {
     /// There is none.
@@ -196,33 +199,54 @@ impl SledStore {
     }
 
     /// Adds the removal of the pieces of what `key` holds now, from piece `keep` on.
-    fn drop_pieces(&self, batch: &mut sled::Batch, key: &[u8], keep: usize) -> Result<()> {
+    fn drop_pieces(&self, changes: &mut Changes, key: &[u8], keep: usize) -> Result<()> {
         let Some(stored) = self.guarded(|| self.tree.get(value_key(key)))? else { return Ok(()) };
         let Some((length, _)) = stub_parts(&stored) else { return Ok(()) };
         for number in keep..length.min(VALUE_BYTES_MAX).div_ceil(PIECE_BYTES_MAX) {
-            batch.remove(piece_key(key, number));
+            changes.push((piece_key(key, number), None));
         }
         Ok(())
     }
 
-    fn put(&self, batch: &mut sled::Batch, key: &[u8], mut value: Vec<u8>) -> Result<()> {
+    fn put(&self, changes: &mut Changes, key: &[u8], mut value: Vec<u8>) -> Result<()> {
         let large = value.len() > PIECE_BYTES_MAX;
         if large {
             self.pieces.store(true, Ordering::Relaxed);
         }
         let pieces = if large { value.len().div_ceil(PIECE_BYTES_MAX) } else { 0 };
         if self.pieces.load(Ordering::Relaxed) {
-            self.drop_pieces(batch, key, pieces)?;
+            self.drop_pieces(changes, key, pieces)?;
         }
         if !large {
             value.push(WHOLE);
-            batch.insert(value_key(key), value);
+            changes.push((value_key(key), Some(value.into())));
             return Ok(());
         }
         for (number, piece) in value.chunks(PIECE_BYTES_MAX).enumerate() {
-            batch.insert(piece_key(key, number), piece);
+            changes.push((piece_key(key, number), Some(piece.into())));
         }
-        batch.insert(value_key(key), stub(&value));
+        changes.push((value_key(key), Some(stub(&value).into())));
+        Ok(())
+    }
+
+    /// All of `changes` or none. One alone is that without a batch, for which sled seals a buffer before and one after
+    /// and waits for each.
+    fn apply(&self, mut changes: Changes) -> Result<()> {
+        if changes.len() > 1 {
+            let mut batch = sled::Batch::default();
+            for (key, value) in changes {
+                match value {
+                    Some(value) => batch.insert(key, value),
+                    None => batch.remove(key),
+                }
+            }
+            return self.guarded(|| self.tree.apply_batch(batch));
+        }
+        let Some((key, value)) = changes.pop() else { return Ok(()) };
+        self.guarded(|| match value {
+            Some(value) => self.tree.insert(key, value),
+            None => self.tree.remove(key),
+        })?;
         Ok(())
     }
 }
@@ -288,19 +312,19 @@ impl Store for SledStore {
             within(key.len(), KEY_BYTES_MAX)?;
             within(value.as_ref().map_or(0, Vec::len), VALUE_BYTES_MAX)?;
         }
-        let mut batch = sled::Batch::default();
+        let mut told = Changes::with_capacity(changes.len());
         for (key, value) in changes {
             match value {
-                Some(value) => self.put(&mut batch, &key, value)?,
+                Some(value) => self.put(&mut told, &key, value)?,
                 None => {
                     if self.pieces.load(Ordering::Relaxed) {
-                        self.drop_pieces(&mut batch, &key, 0)?;
+                        self.drop_pieces(&mut told, &key, 0)?;
                     }
-                    batch.remove(value_key(&key));
+                    told.push((value_key(&key), None));
                 }
             }
         }
-        self.guarded(|| self.tree.apply_batch(batch))?;
+        self.apply(told)?;
         if self.unsynced.fetch_add(bytes, Ordering::Relaxed) + bytes > UNSYNCED_BYTES_MAX {
             self.sync()?;
         }
