@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use everstep::node::{Error, ReadSpace};
@@ -23,10 +23,14 @@ struct Cluster {
     peers: Vec<String>,
 }
 
-/// Ports that nobody has now.
+/// Ports that nobody has now, from below those that the kernel gives to whoever asks for any one: none of these is
+/// given away before its node takes it. Each process of the tests begins elsewhere.
 fn free(count: usize) -> Vec<String> {
-    let held: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    held.iter().map(|it| it.local_addr().unwrap().to_string()).collect()
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id() % 500 * 40;
+    let next = || 10_000 + (first + TRIED.fetch_add(1, Ordering::Relaxed)) % 20_000;
+    let addresses = std::iter::repeat_with(|| format!("127.0.0.1:{}", next()));
+    addresses.filter(|it| TcpListener::bind(it).is_ok()).take(count).collect()
 }
 
 fn variable(name: &str, value: impl ToString) -> (String, String) {
@@ -59,8 +63,9 @@ impl Cluster {
     async fn on_disks(space: impl Fn(usize) -> Option<ReadSpace>) -> Self {
         let peers = free(3);
         let start = |node| Box::pin(Server::with(home(), founding(&peers, node), space(node)));
-        let (one, two, three) = tokio::join!(start(1), start(2), start(3));
-        Self { nodes: vec![one.unwrap(), two.unwrap(), three.unwrap()], peers }
+        // One that cannot start ends the test: the others would wait for it.
+        let (one, two, three) = tokio::try_join!(start(1), start(2), start(3)).unwrap();
+        Self { nodes: vec![one, two, three], peers }
     }
 
     /// Starts one more, which the first takes in.
