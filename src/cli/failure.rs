@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::node;
 use super::output::Format;
 use super::style::Style;
+use crate::storage;
 
 /// The exit codes that scripts may rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,17 +173,7 @@ impl From<node::Error> for Failure {
             node::Error::Settings(_) | node::Error::Exposed { .. } => Exit::Usage,
             _ => Exit::Unavailable,
         };
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(deeper) = cause {
-            let more = deeper.to_string();
-            // Some errors say in their own words what is behind them.
-            if !text.contains(&more) {
-                text = format!("{text}: {more}");
-            }
-            cause = deeper.source();
-        }
-        Self::new(exit, error.code(), text)
+        Self::new(exit, error.code(), storage::told(&error))
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::engine::model::PartitionId;
+use crate::storage::told;
 
 /// Tells `node` that it has to exit. The first reason stays.
 #[derive(Clone)]
@@ -35,20 +36,6 @@ impl Fatal {
     pub(super) fn subscribe(&self) -> watch::Receiver<Option<Arc<str>>> {
         self.0.subscribe()
     }
-}
-
-/// An error with all that is behind it, each word once.
-pub(super) fn told(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(it) = source {
-        let more = it.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = it.source();
-    }
-    text
 }
 
 #[cfg(test)]

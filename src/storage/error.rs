@@ -97,3 +97,18 @@ impl From<Error> for io::Error {
 
 /// The result of a storage operation.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error with all that is behind it, each word once: some say in their own what they wrap. The disk's own words are
+/// the last.
+pub fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(it) = source {
+        let more = it.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = it.source();
+    }
+    text
+}

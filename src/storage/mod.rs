@@ -24,7 +24,7 @@ mod store;
 mod verify;
 
 pub use data_dir::{CacheBytes, DataDir, FORMAT, LOG_CACHE_BYTES, STATE_CACHE_BYTES, Space};
-pub use error::{Error, Result};
+pub use error::{Error, Result, told};
 pub use hard_state::{FileHardState, HardGroup, HardRecord, HardState, Loaded, MemoryHardState};
 pub use identity::Identity;
 pub use log::{

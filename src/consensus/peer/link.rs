@@ -32,15 +32,15 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// Requests of one connection that wait for an answer at the same time. Beyond them callers wait, each until its deadline.
 pub(super) const ASKED_AT_ONCE_MAX: usize = 512;
 
-/// After so long without a word, while something is asked, the other end is pinged.
-const PING_AFTER: Duration = Duration::from_millis(250);
+/// Between two looks whether something was heard.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// So many bytes taken at once are a sign of life: half of what is gathered.
 const MUCH_BYTES: usize = BUFFER_BYTES / 2;
 
-/// After so long it is given up: the time of an election and a half, so that a node that is short of a processor
-/// is not taken for one that is gone.
-const SILENCE_MAX: Duration = Duration::from_secs(1);
+/// Looks in a row that find something asked and nothing heard, after which nobody is there: a second, the time of an
+/// election and a half. Looks are counted, not time, so that a process that was stopped itself blames nobody.
+const SILENT_LOOKS_MAX: u32 = 4;
 
 /// One connection.
 pub(super) struct Link {
@@ -56,17 +56,13 @@ struct Shared {
     pending: Mutex<BTreeMap<u64, oneshot::Sender<Frame>>>,
     next: AtomicU64,
     open: AtomicBool,
-    /// When the other end last showed that it is there.
-    heard: Mutex<Instant>,
+    /// The other end has shown that it is there since somebody last looked.
+    heard: AtomicBool,
 }
 
 impl Shared {
     fn pending(&self) -> MutexGuard<'_, BTreeMap<u64, oneshot::Sender<Frame>>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn heard(&self) -> MutexGuard<'_, Instant> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Nothing comes any more: whoever waits hears of it.
@@ -97,7 +93,7 @@ impl Link {
             pending: Mutex::default(),
             next: AtomicU64::new(1),
             open: AtomicBool::new(true),
-            heard: Mutex::new(Instant::now()),
+            heard: AtomicBool::new(false),
         });
         let (reader, writer) = tokio::io::split(Watched { stream, shared: shared.clone() });
         let mut tasks = JoinSet::new();
@@ -165,7 +161,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
-            *self.shared.heard() = Instant::now();
+            self.shared.heard.store(true, Ordering::Relaxed);
         }
         read
     }
@@ -176,7 +172,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         // Little always finds room on the way; much does only while the other end takes it.
         if matches!(written, Poll::Ready(Ok(bytes)) if bytes >= MUCH_BYTES) {
-            *self.shared.heard() = Instant::now();
+            self.shared.heard.store(true, Ordering::Relaxed);
         }
         written
     }
@@ -214,23 +210,21 @@ fn failure(body: &[u8]) -> Unanswered {
 
 /// Sees to it that somebody is there while something is asked, until nobody is.
 async fn attend(frames: mpsc::Sender<Frame>, shared: Arc<Shared>) {
-    let mut asked = None;
+    let mut silent = 0;
     loop {
-        tokio::time::sleep(PING_AFTER).await;
-        if shared.pending().is_empty() {
-            asked = None;
+        tokio::time::sleep(LOOK_EVERY).await;
+        if shared.pending().is_empty() || shared.heard.swap(false, Ordering::Relaxed) {
+            silent = 0;
             continue;
         }
-        let silence = (*asked.get_or_insert_with(Instant::now)).max(*shared.heard()).elapsed();
-        if silence >= SILENCE_MAX {
+        silent += 1;
+        if silent > SILENT_LOOKS_MAX {
             tracing::debug!("a connection to another node is given up: nobody answers");
             shared.close();
             return;
         }
-        if silence >= PING_AFTER {
-            // If the queue is full, enough waits to be answered.
-            let _full = frames.try_send(Frame::new(Kind::Ping, 0, Bytes::new()));
-        }
+        // If the queue is full, enough waits to be answered.
+        let _full = frames.try_send(Frame::new(Kind::Ping, 0, Bytes::new()));
     }
 }
 

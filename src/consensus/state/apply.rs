@@ -11,11 +11,10 @@ use std::sync::Arc;
 
 use crate::engine::evolve;
 use crate::engine::model::{Epoch, Event, Execution, ExecutionId, Recorded, TenantId, Timestamp, Version};
-
 use crate::engine::planted::{self, Bug};
+use crate::storage::told;
 
 use super::super::command::{Append, Batch, Claim, Command, Conflict, Reply};
-use super::super::fatal::told;
 use super::super::view::Record;
 use super::disk::Disk;
 use super::error::Result;

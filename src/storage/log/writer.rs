@@ -17,7 +17,7 @@ use super::{COMMITS_PER_SAVE, Done, PURGES_PER_COMMIT, TRUNCATES_PER_WRITE};
 use crate::engine::planted::{self, Bug};
 use crate::points::{self, Point};
 use crate::storage::hard_state::{HardRecord, HardState};
-use crate::storage::{Direction, Result, Store, WriteBatch, codec};
+use crate::storage::{Direction, Result, Store, WriteBatch, codec, told};
 
 /// What the owner asks for, in order.
 pub(super) struct Operation {
@@ -145,12 +145,7 @@ impl Writer {
     }
 
     fn fail(&mut self, error: &dyn std::error::Error) {
-        let mut text = format!("the log cannot be written: {error}");
-        let mut source = error.source();
-        while let Some(it) = source {
-            text = format!("{text}: {it}");
-            source = it.source();
-        }
+        let text = format!("the log cannot be written: {}", told(error));
         (self.on_fatal)(&text);
         self.failed = Some(text);
     }
