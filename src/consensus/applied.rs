@@ -67,7 +67,7 @@ impl Applied {
 
     /// Makes the whole state durable. Blocks on the disk.
     ///
-    /// Fails if nothing moves any more, which happens while a snapshot is being sent.
+    /// Fails if nothing moves any more, which happens while a snapshot is being sent that is read too slowly.
     pub(super) fn checkpoint_all(&self) -> io::Result<()> {
         let Some(last) = self.last() else { return Ok(()) };
         let mut idle = 0;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::points::{self, Point};
 
@@ -28,6 +29,9 @@ const PURGE_ENTRIES: u64 = 256;
 /// is served as fast by a snapshot.
 const TAIL_BYTES: u64 = 64 << 20;
 
+/// For so long after a snapshot was read the entries behind it stay, so that who got it can catch up from the log.
+const CATCH_UP: Duration = Duration::from_secs(60);
+
 /// Slices written in a row for a group that has fallen behind.
 const SLICES_MAX: usize = 4;
 
@@ -46,6 +50,8 @@ pub(super) struct Behind {
     pub(super) durable: Option<u64>,
     /// Raft knows the checkpoint of this entry.
     pub(super) named: u64,
+    /// The entry that a snapshot ends with which is or was read, and until when those behind it stay.
+    pub(super) copied: Option<(u64, Instant)>,
 }
 
 /// Checkpoints all groups.
@@ -100,7 +106,8 @@ impl Behind {
         Ok(())
     }
 
-    /// Lets the log forget what Raft knows to be in a checkpoint, except for the tail.
+    /// Lets the log forget what Raft knows to be in a checkpoint, except for the tail and for what whoever is sent a
+    /// snapshot needs next.
     async fn purge(&mut self) {
         let metrics = self.raft.data_metrics();
         let Some(snapshot) = metrics.borrow_watched().snapshot.map(|id| id.index) else { return };
@@ -108,6 +115,12 @@ impl Behind {
         let by_bytes = self.log_store.first_within(TAIL_BYTES);
         self.oversize_before = self.oversize_before.max(by_bytes);
         let first = by_count.max(self.oversize_before.min(snapshot));
+        let now = Instant::now();
+        if let Some(index) = self.applied.machine.copied_from() {
+            self.copied = Some((index, now + CATCH_UP));
+        }
+        self.copied = self.copied.filter(|(_, until)| now < *until);
+        let first = self.copied.map_or(first, |(index, _)| first.min(index + 1));
         if first >= self.purged_before + PURGE_ENTRIES.min(self.tail_entries.max(1))
             && self.raft.trigger().purge_log(first - 1).await.is_ok()
         {

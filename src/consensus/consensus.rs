@@ -75,6 +75,7 @@ impl Consensus {
             oversize_before: 0,
             durable: group.applied.last().map(|id| id.index),
             named: group.applied.last().map_or(0, |id| id.index),
+            copied: None,
         });
         let checkpointer = Checkpointer { groups: behind.collect(), period, inline_io, fatal: fatal.clone() };
         tasks.spawn(checkpointer.run(common.stop.clone()));

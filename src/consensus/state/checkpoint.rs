@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
@@ -44,12 +43,12 @@ impl Machine {
     /// Writes a slice of what is dirty, then syncs the store. `meta_at` answers what to keep with an entry; it is
     /// asked for the entry through which the state is then durable.
     ///
-    /// Does nothing while a snapshot is read, and nothing if there is nothing to write.
+    /// Does nothing if there is nothing to write, or if a snapshot is read so slowly that too much is kept for it.
     ///
     /// Errors: the store failed. Nothing is known about the disk then: the caller ends the process.
     pub fn checkpoint(&self, meta_at: &dyn Fn(u64) -> Option<Vec<u8>>) -> Result<CheckpointDone> {
         let _turn = self.turn();
-        if self.streams.load(Ordering::SeqCst) > 0 {
+        if self.walks.are_full(self.limits.aside_bytes_max) {
             return Ok(CheckpointDone { index: self.durable(), ..CheckpointDone::default() });
         }
         let Some(slice) = self.state().pick(&self.limits) else {
@@ -59,7 +58,7 @@ impl Machine {
         let meta = meta_at(slice.durable.index);
         let (changes, written) = slice.encode(&self.disk, &self.limits, meta.as_deref())?;
         points::reach(Point::CheckpointPicked);
-        self.disk.write(changes)?;
+        self.walks.write(changes, &self.disk)?;
         points::reach(Point::CheckpointWritten);
         self.disk.sync()?;
         points::reach(Point::CheckpointSynced);

@@ -43,6 +43,11 @@ impl Changes {
         self.bytes += suffix.len();
         self.rows.push((suffix, None));
     }
+
+    /// The rows that change.
+    pub(super) fn suffixes(&self) -> impl Iterator<Item = &Suffix> {
+        self.rows.iter().map(|(suffix, _)| suffix)
+    }
 }
 
 impl Disk {

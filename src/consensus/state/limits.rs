@@ -44,6 +44,8 @@ pub struct Limits {
     pub list_looks_max: usize,
     /// Bytes of one chunk of a snapshot, about; a larger row gets one for itself.
     pub chunk_bytes_max: usize,
+    /// Bytes of replaced rows kept for a snapshot that is being read, about. Checkpoints wait beyond.
+    pub aside_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -67,6 +69,7 @@ impl Default for Limits {
             history_bytes_max: 4 << 20,
             list_looks_max: 20_000,
             chunk_bytes_max: 240 << 10,
+            aside_bytes_max: 64 << 20,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The machine: what is in memory, the part of the disk below it, and the questions it answers.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::engine::definition::Spec;
@@ -26,6 +26,7 @@ use super::packs::Windows;
 use super::specs::Specs;
 use super::stored::{self, StoredNode};
 use super::tenants::{Key, Tenants};
+use super::walks::Walks;
 use super::watch::{Watch, Watches};
 
 /// What a machine needs.
@@ -76,8 +77,8 @@ pub struct Machine {
     pub(super) watches: Arc<Watches>,
     /// Whoever writes checkpoints, begins a snapshot or installs one. Taken before `state`.
     pub(super) turn: Mutex<()>,
-    /// How many snapshots are being read.
-    pub(super) streams: Arc<AtomicUsize>,
+    /// The snapshots that are being read.
+    pub(super) walks: Walks,
     /// A snapshot is arriving.
     pub(super) staging: AtomicBool,
 }
@@ -137,7 +138,7 @@ impl Machine {
             limits,
             watches: Arc::default(),
             turn: Mutex::default(),
-            streams: Arc::default(),
+            walks: Walks::default(),
             staging: AtomicBool::new(false),
         }))
     }
@@ -152,6 +153,11 @@ impl Machine {
     /// The entry through which the state is durable.
     pub fn durable(&self) -> u64 {
         self.state().durable
+    }
+
+    /// The oldest entry that a snapshot ends with which is being read: whoever gets it needs the ones after.
+    pub fn copied_from(&self) -> Option<u64> {
+        self.walks.oldest()
     }
 
     /// The newest leadership.

@@ -45,6 +45,7 @@ mod specs;
 mod staging;
 mod stored;
 mod tenants;
+mod walks;
 mod watch;
 mod weight;
 

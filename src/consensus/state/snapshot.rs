@@ -1,46 +1,38 @@
 //! Copying the state to another replica.
 //!
-//! A checkpoint is a consistent copy already, so a snapshot is a walk over its rows while no other checkpoint is
-//! written. The receiver writes them beside what it has and swaps ([`super::staging`]).
+//! A checkpoint is a consistent copy already, so a snapshot is a walk over its rows; those that later checkpoints
+//! replace meanwhile are put aside for it ([`super::walks`]). The receiver writes them beside what it has and swaps
+//! ([`super::staging`]).
 
-use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
 use crate::engine::planted::{self, Bug};
 use crate::points::{self, Point};
-use crate::storage::Direction;
 
 use super::error::Result;
 use super::keys;
 use super::machine::Machine;
 use super::stored::{self, Chunk};
+use super::walks;
 
-/// A consistent copy of the state, read in chunks. Checkpoints wait while one exists, so it should be read
-/// without a pause and dropped.
+/// A consistent copy of the state, read in chunks. What checkpoints replace is kept for it, up to a limit at which
+/// they wait, so it should be read without long pauses and dropped.
 pub struct SnapshotReader {
     machine: Arc<Machine>,
-    _stream: Stream,
+    walk: walks::Shared,
     index: u64,
     meta: Option<Vec<u8>>,
-    after: Bound<Vec<u8>>,
     number: u64,
     done: bool,
 }
 
-/// Holds checkpoints back.
-struct Stream(Arc<AtomicUsize>);
-
-impl Drop for Stream {
+impl Drop for SnapshotReader {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        self.machine.walks.end(&self.walk);
     }
 }
-
-/// Rows asked of the store at a time.
-const ROWS_PER_SCAN: usize = 16;
 
 impl SnapshotReader {
     /// The entry through which the snapshot is complete; it may have some of what came after.
@@ -56,7 +48,7 @@ impl SnapshotReader {
     /// The next chunk, with its own checksum; `None` after the last. A chunk is about
     /// [`super::Limits::chunk_bytes_max`] bytes, or one larger row.
     ///
-    /// Errors: the store fails or is damaged.
+    /// Errors: `Snapshot` if the state was replaced meanwhile; the store fails or is damaged.
     pub fn next_chunk(&mut self) -> Result<Option<Vec<u8>>> {
         if self.done {
             return Ok(None);
@@ -65,16 +57,10 @@ impl SnapshotReader {
         let mut rows = Vec::new();
         let mut bytes = 0;
         'full: while bytes < bytes_max {
-            let reading = self.machine.disk.reading();
-            let after = self.after.as_ref().map(Vec::as_slice);
-            let page = reading.scan(after, &[u8::MAX], Direction::Forward, ROWS_PER_SCAN)?;
-            self.done = page.is_empty();
-            if self.done {
-                break;
-            }
-            for (suffix, value) in page {
+            let mut walk = walks::lock(&self.walk);
+            let page = walk.page(&self.machine.disk)?;
+            for (suffix, value) in page.rows {
                 if planted::is(Bug::ClaimsForgotten) && suffix[0] == keys::CLAIM {
-                    self.after = Bound::Excluded(suffix);
                     continue;
                 }
                 let size = suffix.len() + value.len();
@@ -82,8 +68,15 @@ impl SnapshotReader {
                     break 'full;
                 }
                 bytes += size;
-                self.after = Bound::Excluded(suffix.clone());
+                walk.pass(suffix.clone());
                 rows.push((Bytes::from(suffix), Bytes::from(value)));
+            }
+            match page.until {
+                Some(suffix) => walk.pass(suffix),
+                None => {
+                    self.done = true;
+                    break;
+                }
             }
         }
         let chunk = Chunk { number: self.number, last: self.done, rows };
@@ -99,8 +92,6 @@ impl Machine {
     /// Errors: the store fails or is damaged.
     pub fn snapshot(self: &Arc<Self>) -> Result<SnapshotReader> {
         let _turn = self.turn();
-        self.streams.fetch_add(1, Ordering::SeqCst);
-        let stream = Stream(Arc::clone(&self.streams));
         points::reach(Point::SnapshotOpened);
         let meta = match self.disk.reading().get(&keys::meta())? {
             Some(row) => stored::decode_meta(&row)?,
@@ -108,10 +99,9 @@ impl Machine {
         };
         Ok(SnapshotReader {
             machine: Arc::clone(self),
-            _stream: stream,
+            walk: self.walks.begin(meta.index),
             index: meta.index,
             meta: meta.meta.map(Vec::from),
-            after: Bound::Included(Vec::new()),
             number: 0,
             done: false,
         })

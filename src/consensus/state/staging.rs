@@ -78,6 +78,7 @@ impl Staging {
         let arrived = State::load(&machine.disk.reading_other(self.other), &machine.limits)?;
         let replaced = {
             let mut state = machine.state();
+            machine.walks.spoil();
             machine.disk.swap_to(self.other)?;
             std::mem::replace(&mut *state, arrived)
         };

@@ -47,18 +47,72 @@ fn a_snapshot_makes_an_equal_replica() {
     assert_eq!(generations.len(), 2, "the root and one generation are left");
 }
 
+/// Some of everything that checkpoints write: rows that go, rows that come, packs that are packed anew.
+fn stir(bench: &mut Bench, round: u16) {
+    let old = id(START_MS + u64::from(2 * round + 1), 2 * round + 1);
+    bench.go_on("acme", old, vec![done(0, 1), completed()]);
+    for number in [7 * round, 7 * round + 1] {
+        let new = id(START_MS + u64::from(number), 1_000 + number);
+        bench.start("acme", new);
+        if number % 2 == 0 {
+            bench.go_on("acme", new, vec![done(0, 1), completed()]);
+        }
+    }
+    bench.write_all();
+}
+
 #[test]
-fn checkpoints_wait_while_one_is_read() {
-    let mut source = full();
+fn one_shows_the_state_it_began_with_while_checkpoints_go_on() {
+    for pace in [1, 2, 5] {
+        let mut source = full();
+        let digest = source.machine.digest().unwrap();
+        let mut reader = source.machine.snapshot().unwrap();
+        assert_eq!(source.machine.copied_from(), None, "nobody reads it yet");
+        let index = reader.index();
+        let mut chunks = Vec::new();
+        let mut round = 0;
+        while let Some(chunk) = reader.next_chunk().unwrap() {
+            chunks.push(chunk);
+            if chunks.len() % pace == 0 && round < 20 {
+                stir(&mut source, round);
+                round += 1;
+            }
+            assert_eq!(source.machine.copied_from(), Some(index));
+        }
+        assert!(round > 2 && source.machine.durable() > index, "checkpoints went on");
+        drop(reader);
+        assert_eq!(source.machine.copied_from(), None);
+        let target = Bench::new(tight());
+        target.machine.install(index, &mut chunks.into_iter()).unwrap();
+        assert_eq!(target.machine.digest().unwrap(), digest, "a checkpoint after every {pace} chunks");
+    }
+}
+
+#[test]
+fn checkpoints_wait_for_one_that_is_read_too_slowly() {
+    let mut source = Bench { limits: Limits { aside_bytes_max: 1_500, ..tight() }, ..full() };
+    source.restart();
     let mut reader = source.machine.snapshot().unwrap();
     reader.next_chunk().unwrap();
-    source.start("acme", id(START_MS + 1_000, 1));
-    for _ in 0..10 {
-        let done = source.machine.checkpoint(&meta_at).unwrap();
-        assert_eq!((done.written, done.more), (0, false));
+    let written = |bench: &Bench| bench.machine.checkpoint(&meta_at).unwrap().written;
+    let mut waits = 0;
+    for number in 0..100 {
+        source.start("acme", id(START_MS + 1_000, number));
+        waits += u64::from((0..4).map(|_| written(&source)).sum::<usize>() == 0);
     }
-    drop(reader);
+    assert!(waits > 10, "it is full");
+    while reader.next_chunk().unwrap().is_some() {}
     source.write_all();
+}
+
+#[test]
+fn one_ends_when_the_state_is_replaced() {
+    let source = full();
+    let (index, whole) = chunks(&source.machine);
+    let mut reader = source.machine.snapshot().unwrap();
+    reader.next_chunk().unwrap();
+    source.machine.install(index, &mut whole.into_iter()).unwrap();
+    assert!(matches!(reader.next_chunk(), Err(Error::Snapshot { .. })));
 }
 
 #[test]
