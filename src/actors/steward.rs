@@ -65,11 +65,12 @@ async fn next(handle: &Handle, replicas: usize, settled: bool) -> Option<(Partit
         group.voters.iter().for_each(|voter| *votes.entry(*voter).or_default() += 1);
     }
     for group in &view.partitions {
-        if group.leader.is_none() || group.epoch == 0 || group.changing {
+        if group.leader.is_none() || group.epoch == 0 {
             continue;
         }
         let wanted = voters(group, &nodes, &reachable, &votes, replicas);
-        if let Some(step) = step(group, &nodes, &wanted) {
+        let step = if group.changing { Some(finish(group, &wanted)) } else { step(group, &nodes, &wanted) };
+        if let Some(step) = step {
             return Some((PartitionId(group.partition), step));
         }
     }
@@ -121,6 +122,14 @@ fn voters(
         wanted.insert(emptiest);
     }
     wanted
+}
+
+/// A leader that fell in the middle of a change left those who voted before and those who should to vote together,
+/// and nobody else ends that. Whoever leads now does, with as many of them: itself, those who are wanted, then others.
+fn finish(group: &GroupView, wanted: &BTreeSet<u64>) -> Step {
+    let mut among: Vec<u64> = group.voters.iter().copied().collect();
+    among.sort_by_key(|id| (group.leader != Some(*id), !wanted.contains(id), *id));
+    Step::SetVoters(among.into_iter().take(wanted.len()).collect())
 }
 
 /// The next step on the way of a partition to its voters.
@@ -288,6 +297,16 @@ mod tests {
         assert_eq!(step(&group, &nodes, &moves), None, "it is not there yet");
         group.behind.insert(4, 0);
         assert_eq!(step(&group, &nodes, &moves), Some(Step::SetVoters(moves.clone())));
+    }
+
+    #[test]
+    fn a_change_that_was_left_half_done_is_finished() {
+        let mut group = group(1, &[1, 2, 3, 4], &[]);
+        group.changing = true;
+        let all = BTreeSet::from([1, 2, 3]);
+        assert_eq!(finish(&group, &all), Step::SetVoters(all.clone()));
+        let others = BTreeSet::from([2, 3, 5]);
+        assert_eq!(finish(&group, &others), Step::SetVoters(all), "the leader stays, node 5 comes later");
     }
 
     #[test]

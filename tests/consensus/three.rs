@@ -1,8 +1,9 @@
 //! Three nodes, and what can go wrong between them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use everstep::consensus::{Config, Conflict, Error, Leadership};
+use everstep::consensus::{Config, Conflict, Error, Leadership, Step};
 use everstep::engine::model::Epoch;
 
 use crate::cluster::{Cluster, IDS, PARTITION, others};
@@ -134,6 +135,39 @@ async fn a_leader_that_is_heard_and_hears_nothing_is_replaced() {
     for id in IDS {
         cluster.caught_up(id, 3).await;
     }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_voters_that_was_left_half_done_can_be_finished() {
+    let cluster = Cluster::start(4_096).await;
+    cluster.append(&IDS, creation(1)).await;
+    let (leader, _) = cluster.leader(&IDS).await;
+    let handle = &cluster.nodes[&leader].handle;
+    let two = BTreeSet::from([leader, others(leader)[0]]);
+    let until = async |changing| {
+        while handle.group_view(PARTITION).changing != changing {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+
+    // Whoever asked is gone as soon as the old and the new voters have to agree.
+    cluster.network.isolate(leader);
+    tokio::select! {
+        done = handle.reshape(PARTITION, Step::SetVoters(two.clone())) => panic!("nobody agrees: {done:?}"),
+        () = until(true) => {}
+    }
+    cluster.network.heal();
+    let finished = async {
+        // Refused as long as the first half is on its way.
+        while handle.reshape(PARTITION, Step::SetVoters(two.clone())).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        until(false).await;
+    };
+    tokio::time::timeout(PATIENCE, finished).await.expect("it is finished in time");
+    assert_eq!(handle.group_view(PARTITION).voters, two);
+    cluster.append(&IDS, creation(2)).await;
     cluster.stop().await;
 }
 
