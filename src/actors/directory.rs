@@ -4,6 +4,7 @@
 //! address costs one look-up of the state.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ractor::{ActorCell, ActorId, ActorRef};
@@ -17,13 +18,23 @@ use super::timers;
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
     inner: Mutex<Option<Leading>>,
+    opened: AtomicU64,
+}
+
+/// One time that this node leads. A leadership that falls silent for a lease and then goes on has the same epoch and
+/// is another one: what an actor of the first was about to do is not done beside an actor of the second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tenure {
+    /// The fence in the log.
+    pub(crate) epoch: Epoch,
+    number: u64,
 }
 
 /// What exists only while this node leads.
 #[derive(Debug)]
 pub(crate) struct Leading {
-    /// The fence of this leadership.
-    pub(crate) epoch: Epoch,
+    /// Which.
+    pub(crate) tenure: Tenure,
     /// The parent of every actor of the partition.
     pub(crate) supervisor: ActorCell,
     /// The partition's clockwork.
@@ -34,8 +45,15 @@ pub(crate) struct Leading {
 
 impl Directory {
     /// Opens for a new leadership; what an older one left is forgotten.
-    pub(crate) fn open(&self, leading: Leading) {
-        *self.lock() = Some(leading);
+    pub(crate) fn open(
+        &self,
+        epoch: Epoch,
+        supervisor: ActorCell,
+        timers: ActorRef<timers::Message>,
+    ) -> Tenure {
+        let tenure = Tenure { epoch, number: self.opened.fetch_add(1, Ordering::Relaxed) };
+        *self.lock() = Some(Leading { tenure, supervisor, timers, actors: BTreeMap::new() });
+        tenure
     }
 
     /// Closes: this node no longer leads.
@@ -48,9 +66,9 @@ impl Directory {
         self.lock().as_mut().map(with)
     }
 
-    /// The fence of the current leadership.
-    pub(crate) fn epoch(&self) -> Option<Epoch> {
-        self.leading(|leading| leading.epoch)
+    /// The current leadership.
+    pub(crate) fn tenure(&self) -> Option<Tenure> {
+        self.leading(|leading| leading.tenure)
     }
 
     /// How many executions have an actor.

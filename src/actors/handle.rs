@@ -108,7 +108,7 @@ impl Handle {
         id: ExecutionId,
         input: &Input,
     ) -> Result<Answer, Error> {
-        if partition.directory.epoch().is_none() {
+        if partition.directory.tenure().is_none() {
             return Err(partition.no_leader());
         }
         self.inner.disk.admit_change()?;
@@ -253,7 +253,7 @@ impl Handle {
             let active = partition.directory.active();
             PartitionHealth {
                 partition: partition.id.0,
-                leading: partition.directory.epoch().is_some(),
+                leading: partition.directory.tenure().is_some(),
                 leader: self.leader_of(partition.id),
                 active,
                 parked: partition.machine().counts().live.saturating_sub(active),

@@ -60,7 +60,7 @@ impl Partition {
                 let _leaving = actor.send_message(message);
                 return Ok(());
             }
-            let start = Start::existing(self.clone(), leading.epoch, tenant.clone(), id, message);
+            let start = Start::existing(self.clone(), leading.tenure, tenant.clone(), id, message);
             start_actor(leading, id, start, admission)
         })
     }
@@ -79,7 +79,7 @@ impl Partition {
             if leading.actors.contains_key(&id) {
                 return Err(Error::Unavailable { reason: "it is being created".to_owned() });
             }
-            let start = Start::new(self.clone(), leading.epoch, tenant.clone(), id, birth);
+            let start = Start::new(self.clone(), leading.tenure, tenant.clone(), id, birth);
             start_actor(leading, id, start, Admission::Outside)
         })
     }

@@ -198,14 +198,14 @@ impl Handle {
     async fn opened(&self, partition: PartitionId) {
         let Some(partition) = self.inner.partitions.iter().find(|it| it.id == partition) else { return };
         let leading = self.inner.consensus.leadership(partition.id);
-        while partition.directory.epoch().is_none() && is_leading(&leading.borrow()) {
+        while partition.directory.tenure().is_none() && is_leading(&leading.borrow()) {
             tokio::time::sleep(DIRECTORY_POLL).await;
         }
     }
 
     /// A partition this node leads, by chance if it is several.
     pub(super) fn led_here(&self, chance: u128) -> Option<&Arc<Partition>> {
-        let led = || self.inner.partitions.iter().filter(|partition| partition.directory.epoch().is_some());
+        let led = || self.inner.partitions.iter().filter(|partition| partition.directory.tenure().is_some());
         let count = led().count();
         let chosen = usize::try_from(chance % u128::try_from(count.max(1)).unwrap_or(1)).unwrap_or(0);
         led().nth(chosen)

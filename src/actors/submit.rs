@@ -81,7 +81,7 @@ impl Handle {
     ) -> Result<Answer, Error> {
         let partition = self.partition_of(begin.id);
         partition.admit_submission()?;
-        if partition.directory.epoch().is_none() {
+        if partition.directory.tenure().is_none() {
             return Err(partition.no_leader());
         }
         self.inner.disk.admit_submission()?;

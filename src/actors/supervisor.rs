@@ -19,7 +19,7 @@ use crate::engine::model::{Epoch, ExecutionId, Input, Millis, TenantId, limits};
 use crate::engine::planted::{self, Bug};
 use crate::points::{self, Point};
 
-use super::directory::Leading;
+use super::directory::Tenure;
 use super::execution;
 use super::partition::{Admission, Partition};
 use super::timers::{self, Timers};
@@ -55,7 +55,7 @@ pub(crate) enum Message {
     /// A crashed actor's pause is over.
     Restart {
         /// Of this leadership.
-        epoch: Epoch,
+        tenure: Tenure,
         /// Which execution.
         id: ExecutionId,
     },
@@ -68,7 +68,7 @@ pub(crate) struct PartitionSupervisor;
 pub(crate) struct State {
     partition: Arc<Partition>,
     follower: AbortHandle,
-    leading: Option<Epoch>,
+    leading: Option<Tenure>,
     to_start: Vec<(TenantId, ExecutionId)>,
     crashes: BTreeMap<ExecutionId, Vec<Instant>>,
     timers: Option<ActorId>,
@@ -124,7 +124,7 @@ impl Actor for PartitionSupervisor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Leadership(Leadership::Leading { epoch }) => {
-                if state.leading != Some(epoch) {
+                if state.leading.map(|it| it.epoch) != Some(epoch) {
                     state.stop_leading(&myself).await;
                     state.lead(epoch, &myself).await?;
                 }
@@ -132,7 +132,7 @@ impl Actor for PartitionSupervisor {
             Message::Leadership(Leadership::Following { .. }) => state.stop_leading(&myself).await,
             Message::StartMore => state.start_more(&myself),
             Message::Sweep => state.sweep(&myself),
-            Message::Restart { epoch, id } => state.restart(epoch, id),
+            Message::Restart { tenure, id } => state.restart(tenure, id),
         }
         Ok(())
     }
@@ -146,7 +146,7 @@ impl Actor for PartitionSupervisor {
         match event {
             SupervisionEvent::ActorFailed(child, error) => state.child_failed(&child, &error, &myself).await,
             SupervisionEvent::ActorTerminated(child, _, reason) => {
-                let led = state.leading.is_some() && state.partition.directory.epoch().is_some();
+                let led = state.leading.is_some() && state.partition.directory.tenure().is_some();
                 if led && state.timers == Some(child.get_id()) {
                     let error = reason.unwrap_or_default().into();
                     state.child_failed(&child, &error, &myself).await
@@ -164,8 +164,7 @@ impl State {
         tracing::info!(partition = %self.partition.id, epoch = epoch.0, "leading");
         let timers = self.start_timers(myself.get_cell()).await?;
         let supervisor = myself.get_cell();
-        self.partition.directory.open(Leading { epoch, supervisor, timers, actors: BTreeMap::new() });
-        self.leading = Some(epoch);
+        self.leading = Some(self.partition.directory.open(epoch, supervisor, timers));
         points::cross(Point::DirectoryOpen).await;
         self.look_around();
         if planted::is(Bug::WakeLost) {
@@ -271,7 +270,7 @@ impl State {
     }
 
     fn execution_crashed(&mut self, id: ExecutionId, error: &ActorProcessingErr, myself: &ActorRef<Message>) {
-        let Some(epoch) = self.leading else { return };
+        let Some(tenure) = self.leading else { return };
         let now = Instant::now();
         let crashes = self.crashes.entry(id).or_default();
         crashes.retain(|crash| now.duration_since(*crash) < CRASH_WINDOW);
@@ -281,19 +280,19 @@ impl State {
         metrics::counter!("everstep_actor_crashes_total").increment(1);
         if count >= CRASHES_MAX {
             let reason = format!("its actor crashed {count} times within a minute: {error}");
-            tokio::spawn(pause(self.partition.clone(), epoch, id, reason));
+            tokio::spawn(pause(self.partition.clone(), tenure, id, reason));
             return;
         }
         let wait = RESTART_FIRST * 2_u32.pow(u32::try_from(count).unwrap_or(1));
         let myself = myself.clone();
         tokio::spawn(async move {
             tokio::time::sleep(wait).await;
-            let _stopping = myself.send_message(Message::Restart { epoch, id });
+            let _stopping = myself.send_message(Message::Restart { tenure, id });
         });
     }
 
-    fn restart(&self, epoch: Epoch, id: ExecutionId) {
-        if self.leading != Some(epoch) {
+    fn restart(&self, tenure: Tenure, id: ExecutionId) {
+        if self.leading != Some(tenure) {
             return;
         }
         let Some(tenant) = tenant_of(&self.partition, id) else { return };
@@ -318,12 +317,12 @@ fn tenant_of(partition: &Partition, id: ExecutionId) -> Option<TenantId> {
 }
 
 /// Pauses an execution without its actor, which would only crash again.
-async fn pause(partition: Arc<Partition>, epoch: Epoch, id: ExecutionId, reason: String) {
+async fn pause(partition: Arc<Partition>, tenure: Tenure, id: ExecutionId, reason: String) {
     let Some(tenant) = tenant_of(&partition, id) else { return };
     let mut reason = reason;
     reason.truncate(reason.floor_char_boundary(limits::NAME_BYTES_MAX));
     let input = Input::Pause { by: "everstep".to_owned(), reason };
-    if let Err(error) = execution::decide_once(&partition, epoch, &tenant, id, input).await {
+    if let Err(error) = execution::decide_once(&partition, tenure, &tenant, id, input).await {
         tracing::error!(execution = %id, %error, "could not pause an execution that keeps crashing");
     }
 }

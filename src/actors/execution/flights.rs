@@ -24,8 +24,7 @@ impl State {
     /// Does what is owed until nothing more happens at once, then stays, parks or ends.
     pub(super) async fn carry_on(&mut self, myself: &ActorRef<Message>) {
         while !self.gone {
-            if self.partition.directory.epoch() != Some(self.epoch) {
-                // Another leadership may have begun: nothing may start under this one any more.
+            if !self.leads() {
                 break;
             }
             let record = match self.load() {
@@ -82,7 +81,7 @@ impl State {
                     }
                     points::cross(Point::EffectBefore).await;
                     // A node that was paused or cut off may have been replaced: then the next leader acts.
-                    if !self.partition.consensus.holds_lease(self.partition.id) {
+                    if !self.leads() || !self.partition.consensus.holds_lease(self.partition.id) {
                         return Some(self.later());
                     }
                     let ready = Attempt {

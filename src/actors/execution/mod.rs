@@ -18,10 +18,11 @@ use tokio::sync::oneshot;
 
 use crate::consensus::Record;
 use crate::engine::definition::Spec;
-use crate::engine::model::{AttemptNumber, Epoch, ExecutionId, Input, StepKey, TenantId, Timestamp};
+use crate::engine::model::{AttemptNumber, ExecutionId, Input, StepKey, TenantId, Timestamp};
 use crate::points::{self, Point};
 use crate::runners::Outcome;
 
+use super::directory::Tenure;
 use super::flight::Flight;
 use super::partition::Partition;
 use super::request::Error;
@@ -63,7 +64,7 @@ struct ExecutionActor;
 /// What it remembers; all of it can be read again.
 struct State {
     partition: Arc<Partition>,
-    epoch: Epoch,
+    tenure: Tenure,
     tenant: TenantId,
     id: ExecutionId,
     first: Option<First>,
@@ -130,7 +131,7 @@ impl State {
     fn new(start: Start) -> Self {
         Self {
             partition: start.partition,
-            epoch: start.epoch,
+            tenure: start.tenure,
             tenant: start.tenant,
             id: start.id,
             first: Some(start.first),
@@ -141,6 +142,12 @@ impl State {
             timer_set: None,
             gone: false,
         }
+    }
+
+    /// Whether this leadership goes on. If not, nothing may start any more: another one may have begun, here or
+    /// elsewhere, with an actor of its own for the execution.
+    fn leads(&self) -> bool {
+        self.partition.directory.tenure() == Some(self.tenure)
     }
 
     /// Deals with one message.
@@ -171,11 +178,11 @@ impl State {
 /// Decides and proposes once without an actor, for an execution whose actor only crashes.
 pub(crate) async fn decide_once(
     partition: &Arc<Partition>,
-    epoch: Epoch,
+    tenure: Tenure,
     tenant: &TenantId,
     id: ExecutionId,
     input: Input,
 ) -> Result<(), Error> {
-    let start = Start::existing(partition.clone(), epoch, tenant.clone(), id, Message::Wake);
+    let start = Start::existing(partition.clone(), tenure, tenant.clone(), id, Message::Wake);
     State::new(start).step(input, Patience::Owed).await
 }

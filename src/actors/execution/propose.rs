@@ -55,7 +55,7 @@ impl State {
     pub(super) async fn be_born(&mut self, birth: Birth) {
         self.spec = Some(birth.spec.clone());
         let unborn = Execution::unborn(self.id, self.tenant.clone());
-        let moment = Moment { at: self.partition.world.clock.now(), epoch: self.epoch };
+        let moment = Moment { at: self.partition.world.clock.now(), epoch: self.tenure.epoch };
         let events = match engine::decide(&unborn, &birth.spec, birth.input, moment) {
             Ok(events) => events,
             Err(rejection) => return self.stillborn(birth.reply, Err(rejection.into())),
@@ -118,7 +118,7 @@ impl State {
         let orphans: Vec<_> = record
             .execution
             .keyed_steps()
-            .filter(|(_, step)| step.status == StepStatus::Running && step.epoch == self.epoch)
+            .filter(|(_, step)| step.status == StepStatus::Running && step.epoch == self.tenure.epoch)
             .map(|(key, step)| (key, step.attempt))
             .collect();
         drop(record);
@@ -158,7 +158,7 @@ impl State {
             }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(PATIENCE_MAX);
-            if self.partition.directory.epoch() != Some(self.epoch) {
+            if !self.leads() {
                 self.gone = true;
                 return Err(self.partition.no_leader());
             }
@@ -186,7 +186,7 @@ impl State {
             Err(error) => return Ok(Proposed::Failed(error)),
         };
         let at = self.partition.world.clock.now().max(record_time(&record));
-        let moment = Moment { at, epoch: self.epoch };
+        let moment = Moment { at, epoch: self.tenure.epoch };
         let events = engine::decide(&record.execution, &spec, input, moment)?;
         if events.is_empty() {
             return Ok(Proposed::Recorded);

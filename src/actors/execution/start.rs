@@ -7,8 +7,9 @@ use tokio::sync::oneshot;
 
 use crate::consensus::{Claim, Record};
 use crate::engine::definition::Spec;
-use crate::engine::model::{Epoch, ExecutionId, Input, SpecHash, TenantId};
+use crate::engine::model::{ExecutionId, Input, SpecHash, TenantId};
 
+use super::super::directory::Tenure;
 use super::super::partition::Partition;
 use super::super::request::Error;
 use super::{ExecutionActor, Message};
@@ -16,7 +17,7 @@ use super::{ExecutionActor, Message};
 /// How an actor starts.
 pub(crate) struct Start {
     pub(super) partition: Arc<Partition>,
-    pub(super) epoch: Epoch,
+    pub(super) tenure: Tenure,
     pub(super) tenant: TenantId,
     pub(super) id: ExecutionId,
     pub(super) first: First,
@@ -63,23 +64,23 @@ impl Start {
     /// For an execution that is recorded.
     pub(crate) fn existing(
         partition: Arc<Partition>,
-        epoch: Epoch,
+        tenure: Tenure,
         tenant: TenantId,
         id: ExecutionId,
         errand: Message,
     ) -> Self {
-        Self { partition, epoch, tenant, id, first: First::Errand(errand) }
+        Self { partition, tenure, tenant, id, first: First::Errand(errand) }
     }
 
     /// For one that is not yet.
     pub(crate) fn new(
         partition: Arc<Partition>,
-        epoch: Epoch,
+        tenure: Tenure,
         tenant: TenantId,
         id: ExecutionId,
         birth: Birth,
     ) -> Self {
-        Self { partition, epoch, tenant, id, first: First::Birth(birth) }
+        Self { partition, tenure, tenant, id, first: First::Birth(birth) }
     }
 }
 
