@@ -16,7 +16,7 @@ use super::disk::{Changes, Disk};
 use super::error::{Error, Result};
 use super::keys::Suffix;
 
-/// Rows asked of the store at a time.
+/// Rows asked of the store at a time, and taken of those put aside.
 const ROWS_PER_SCAN: usize = 16;
 
 /// What a row costs that is put aside, beside its bytes.
@@ -62,10 +62,17 @@ impl Walk {
         self.begun = true;
         let after = self.after.as_ref().map(Vec::as_slice);
         let stored = disk.reading().scan(after, &[u8::MAX], Direction::Forward, ROWS_PER_SCAN)?;
-        let until = stored.last().map(|(suffix, _)| suffix.clone());
+        let mut until = stored.last().map(|(suffix, _)| suffix.clone());
         let mut rows: BTreeMap<_, _> = stored.into_iter().collect();
-        let end = until.as_ref().map_or(Bound::Unbounded, Bound::Included);
-        for (suffix, old) in self.aside.range::<Suffix, _>((self.after.as_ref(), end)) {
+        let end = until.clone().map_or(Bound::Unbounded, Bound::Included);
+        let aside = self.aside.range::<Suffix, _>((self.after.as_ref(), end.as_ref()));
+        let aside: Vec<_> = aside.take(ROWS_PER_SCAN).collect();
+        // There may be more of them before the next row of the store.
+        if let Some((last, _)) = aside.get(ROWS_PER_SCAN - 1) {
+            rows.retain(|suffix, _| suffix <= *last);
+            until = Some((*last).clone());
+        }
+        for (suffix, old) in aside {
             match old {
                 Some(value) => rows.insert(suffix.clone(), value.clone()),
                 None => rows.remove(suffix),
