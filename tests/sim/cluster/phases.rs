@@ -23,6 +23,8 @@ use crate::world::simulated;
 const SERVES_WITHIN: Duration = Duration::from_secs(10);
 /// Once it serves, everything that can move has moved within this.
 const MOVES_WITHIN: Duration = Duration::from_secs(5);
+/// Once everything has ended, what waits for the disk is written within this.
+const WRITES_WITHIN: Duration = Duration::from_secs(5);
 /// Once nothing goes wrong, everything has ended within this.
 const ENDS_WITHIN: Duration = Duration::from_secs(60);
 /// Executions in a minute of work, below which a run says nothing. The median is ten times as many; a cluster that is
@@ -156,6 +158,13 @@ fn run(cluster: &mut Cluster<'_>) -> Account {
         let open = cluster.users.open.borrow().clone();
         cluster.wrong.push(format!("W19: not everything ends within {ENDS_WITHIN:?}: {open:?}"));
     }
+    // A replica that was just given to a node has its last slices before it: W20 says if they do not come.
+    cluster.until(WRITES_WITHIN, |cluster| {
+        let doors = cluster.doors.open();
+        let few =
+            |id| doors.iter().all(|(_, it)| it.consensus.machine(id).counts().dirty <= invariants::DIRTY_MAX);
+        partitions(cluster).all(few)
+    });
     let replicas = compare(cluster, "after everything has ended");
     cluster.cut_all_power();
     if !cluster.until(SERVES_WITHIN, serves) {

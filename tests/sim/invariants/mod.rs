@@ -22,6 +22,8 @@ mod w17_counters;
 mod w18_replay;
 mod w20_nothing_left;
 
+pub(crate) use w20_nothing_left::DIRTY_MAX;
+
 use crate::account::Account;
 
 /// An invariant.

@@ -3,7 +3,7 @@
 use crate::account::Account;
 
 /// State that waits for the disk when nothing happens: the last slices of checkpoints.
-const DIRTY_MAX: usize = 64;
+pub(crate) const DIRTY_MAX: usize = 64;
 
 pub(super) fn check(account: &Account) -> Vec<String> {
     let mut wrong = Vec::new();
