@@ -27,7 +27,7 @@ const HELLO_DEADLINE: Duration = Duration::from_secs(5);
 const DIAL_AGAIN: Duration = Duration::from_millis(50);
 
 /// Bytes of a snapshot sent in a second: a quarter of what a gigabit network carries. The receiver's disk writes four
-/// times as many, and the sender writes no checkpoint until the last is read, so it is neither more nor much less.
+/// times as many. Much less would keep the log of the sender long, which forgets nothing until the last is read.
 const SNAPSHOT_BYTES_PER_SECOND: u64 = 32 << 20;
 
 /// Times a chunk is sent before the snapshot is given up, each with its own deadline.
