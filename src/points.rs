@@ -186,7 +186,7 @@ points! {
     // Snapshots.
     /// A snapshot is named, and nobody has asked for it.
     SnapshotBuilt,
-    /// A snapshot is opened: checkpoints wait from here on.
+    /// A snapshot is opened: what checkpoints replace is put aside for it from here on.
     SnapshotOpened,
     /// A chunk is read, and not sent.
     ChunkRead,

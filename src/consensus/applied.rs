@@ -9,7 +9,7 @@ use super::Reply;
 use super::positions::Positions;
 use super::state::{CheckpointDone, Machine, Staging};
 use super::stored::{self, Meta};
-use super::types::{Entry, LogId, Payload};
+use super::types::{Entry, Payload};
 
 /// The state keeps back what is likely to change again for some rounds; more rounds than this without a write
 /// mean that something else keeps it back.
@@ -69,11 +69,11 @@ impl Applied {
     ///
     /// Fails if nothing moves any more, which happens while a snapshot is being sent that is read too slowly.
     pub(super) fn checkpoint_all(&self) -> io::Result<()> {
-        let Some(last) = self.last() else { return Ok(()) };
+        let last = self.index();
         let mut idle = 0;
         while idle < IDLE_SLICES_MAX {
             let done = self.checkpoint()?;
-            if done.index >= last.index {
+            if done.index >= last {
                 return Ok(());
             }
             idle = if done.written == 0 { idle + 1 } else { 0 };
@@ -113,9 +113,9 @@ impl Applied {
         positions.membership().membership().get_node(&node).map(|node| node.addr.clone()).unwrap_or_default()
     }
 
-    /// The last entry that was applied.
-    pub(super) fn last(&self) -> Option<LogId> {
-        self.positions().last()
+    /// The last entry whose change can be read. The place of an entry is known a moment sooner.
+    pub(super) fn index(&self) -> u64 {
+        self.machine.index()
     }
 
     /// The latest time in an applied entry: the floor for the next one.
@@ -125,5 +125,43 @@ impl Applied {
 
     fn positions(&self) -> MutexGuard<'_, Positions> {
         self.positions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::super::command::Command;
+    use super::super::state::{Limits, MachineOptions};
+    use super::super::types::{LeaderId, LogId, Proposal};
+    use super::*;
+    use crate::storage::MemoryStore;
+
+    #[test]
+    fn what_is_said_to_be_applied_can_be_read() {
+        let partition = PartitionId(1);
+        let options =
+            MachineOptions { partition, store: Arc::new(MemoryStore::new()), limits: Limits::default() };
+        let applied = Applied::open(partition, Machine::open(options).unwrap()).unwrap();
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            // Each of these entries can be told from the state by the epoch, which is its index.
+            scope.spawn(|| {
+                for index in 1..=100_000 {
+                    let command =
+                        Command::LeaderEpoch { node: 7, boot: 1, at: Timestamp::from_micros(index) };
+                    let payload = Payload::Normal(Proposal::new(command));
+                    let log_id = LogId::new(LeaderId { term: 1, node_id: 7 }, index);
+                    applied.apply(Entry { log_id, payload });
+                }
+                over.store(true, Ordering::Release);
+            });
+            while !over.load(Ordering::Acquire) {
+                let index = applied.index();
+                assert!(applied.machine.epoch().0 >= index, "entry {index} is not in the state");
+            }
+        });
+        assert_eq!(applied.index(), 100_000);
     }
 }

@@ -47,7 +47,7 @@ pub(super) struct Behind {
     /// What lies before this entry exceeds the tail in bytes.
     pub(super) oversize_before: u64,
     /// The state is durable through this entry.
-    pub(super) durable: Option<u64>,
+    pub(super) durable: u64,
     /// Raft knows the checkpoint of this entry.
     pub(super) named: u64,
     /// The entry that a snapshot ends with which is or was read, and until when those behind it stay.
@@ -84,22 +84,20 @@ impl Checkpointer {
 impl Behind {
     async fn turn(&mut self, inline_io: bool) -> io::Result<()> {
         for _ in 0..SLICES_MAX {
-            let last = self.applied.last().map(|id| id.index);
-            if last.is_none() || last == self.durable {
+            if self.applied.index() == self.durable {
                 break;
             }
             let done = self.slice(inline_io).await?;
-            self.durable = Some(done.index);
+            self.durable = done.index;
             if !done.more {
                 break;
             }
         }
-        let durable = self.durable.unwrap_or(0);
         // A log that is kept short is purged often.
-        if durable >= self.named + SNAPSHOT_ENTRIES.min(self.tail_entries.max(1))
+        if self.durable >= self.named + SNAPSHOT_ENTRIES.min(self.tail_entries.max(1))
             && self.raft.trigger().snapshot().await.is_ok()
         {
-            self.named = durable;
+            self.named = self.durable;
             points::cross(Point::CheckpointNamed).await;
         }
         self.purge().await;

@@ -73,8 +73,8 @@ impl Consensus {
             tail_entries,
             purged_before: 0,
             oversize_before: 0,
-            durable: group.applied.last().map(|id| id.index),
-            named: group.applied.last().map_or(0, |id| id.index),
+            durable: group.applied.index(),
+            named: group.applied.index(),
             copied: None,
         });
         let checkpointer = Checkpointer { groups: behind.collect(), period, inline_io, fatal: fatal.clone() };

@@ -18,15 +18,13 @@ use super::fatal::Fatal;
 use super::leadership::{Herald, Lease};
 use super::log_store::{Found, LogStore};
 use super::network::{Factory, Transport};
+use super::promise::Promise;
 use super::proposer::{Proposer, QUEUE_LEN, Wish};
 use super::reads::{Barrier, Confirm, READS_MAX, Waiting};
 use super::room::Room;
 use super::state::Machine;
 use super::state_machine::{Raft, StateMachine};
 use super::{Config, Error, Leadership, stored};
-
-/// A snapshot that takes longer is begun anew. Checkpoints wait while one is sent.
-const SNAPSHOT_TIMEOUT_MS: u64 = 120_000;
 
 /// What all groups of a node have in common.
 pub(super) struct Common {
@@ -51,6 +49,7 @@ pub(super) struct Group {
     pub(super) reads: mpsc::Sender<Waiting>,
     pub(super) confirm: Confirm,
     pub(super) lease: Lease,
+    pub(super) promise: Promise,
 }
 
 impl Group {
@@ -66,11 +65,13 @@ impl Group {
         let Common { config, log, fatal, .. } = common;
         let applied = Arc::new(Applied::open(partition, machine).map_err(|error| fail(&error))?);
         let found = found(log, partition.0, bounds).map_err(|error| fail(&error))?;
+        let length = Duration::from_millis(config.election_ms.1);
+        let promise = Promise::kept(config.node, found.vote.as_ref(), length);
         let log_store = LogStore::new(log.clone(), partition.0, found);
         let raft = Raft::new(
             config.node,
             Arc::new(raft_config(config).validate().map_err(|error| fail(&error))?),
-            Factory { node: config.node, group: partition.0, transport: common.transport.clone() },
+            Factory { node: config.node, group: partition.0, transport: common.transport.clone(), promise },
             log_store.clone(),
             StateMachine::new(applied.clone(), fatal.clone(), config.inline_io),
         )
@@ -80,7 +81,6 @@ impl Group {
 
         let (wishes, queue) = mpsc::channel(QUEUE_LEN);
         let (watch, leadership) = watch::channel(Leadership::Following { leader: None });
-        let length = Duration::from_millis(config.election_ms.1);
         let lease = Lease { node: config.node, raft: raft.clone(), applied: applied.clone(), length };
         let herald = Herald {
             partition,
@@ -118,7 +118,19 @@ impl Group {
         tasks.spawn(proposer.run(common.stop.clone()));
         tasks.spawn(barrier.run(common.stop.clone()));
         let room = Room::default();
-        Ok(Self { partition, raft, applied, log_store, wishes, room, leadership, reads, confirm, lease })
+        Ok(Self {
+            partition,
+            raft,
+            applied,
+            log_store,
+            wishes,
+            room,
+            leadership,
+            reads,
+            confirm,
+            lease,
+            promise,
+        })
     }
 }
 
@@ -168,7 +180,6 @@ fn raft_config(config: &Config) -> openraft::Config {
         // Checkpoints decide when there is a new snapshot and what is purged.
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: u64::MAX,
-        install_snapshot_timeout: SNAPSHOT_TIMEOUT_MS,
         backoff: "50ms 100ms 200ms ...1s".to_owned(),
         // A node that was cut off must not depose a leader when it comes back.
         enable_pre_vote: Some(true),

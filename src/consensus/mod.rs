@@ -18,7 +18,8 @@
 //!
 //! Who leads is told by [`Handle::leadership`] (`leadership`). To lead means: an announcement of this
 //! leadership is applied here. Its index is the epoch; changes decided under an older one are refused when they
-//! are applied, on every replica alike.
+//! are applied, on every replica alike. Who reads relies on a leader's lease, and whoever answered that leader keeps
+//! the lease even over a restart (`promise`).
 //!
 //! Law: nothing else in the project names the Raft library, and none of its types is stored.
 //!
@@ -42,6 +43,7 @@ mod members;
 mod network;
 pub mod peer;
 mod positions;
+mod promise;
 mod proposer;
 mod reads;
 mod recent;

@@ -60,7 +60,7 @@ impl Confirm {
         if !self.applied.is_sole_voter(self.node) {
             self.with_quorum().await?;
         }
-        Ok(self.applied.last().map_or(0, |id| id.index))
+        Ok(self.applied.index())
     }
 
     async fn with_quorum(&self) -> Result<(), Error> {
@@ -162,8 +162,7 @@ impl Confirm {
         transport: &dyn Transport,
     ) -> Result<Result<u64, Option<u64>>, Unanswered> {
         let to = Address { node: leader, address: self.applied.address_of(leader), group: self.partition.0 };
-        let applied = self.applied.last().map(|id| id.index);
-        let question = Request(Question::ReadIndex { applied });
+        let question = Request(Question::ReadIndex { applied: Some(self.applied.index()) });
         let late = |_| Unanswered::Lost("no answer in time".to_owned());
         let call = tokio::time::timeout(ASK_DEADLINE, transport.call(&to, question, ASK_DEADLINE));
         match call.await.map_err(late)?? {
@@ -173,7 +172,7 @@ impl Confirm {
     }
 
     async fn catch_up(&self, index: u64, deadline: Instant) -> Result<(), Error> {
-        if self.applied.last().is_some_and(|id| id.index >= index) {
+        if self.applied.index() >= index {
             return Ok(());
         }
         let left = deadline.saturating_duration_since(Instant::now());

@@ -2,7 +2,7 @@
 //!
 //! State is written behind: applying an entry changes memory alone, and after a restart Raft applies again
 //! what the last checkpoint lacks. A snapshot is a checkpoint: building one names it and copies nothing, and
-//! sending one reads the state database while checkpoints wait.
+//! sending one reads the state database as it was then, while checkpoints go on.
 //!
 //! Caveat: while a snapshot takes the place of the state, readers wait. It is complete on this disk by then.
 

@@ -191,6 +191,39 @@ async fn nothing_acknowledged_is_lost_when_leaders_crash_one_after_another() {
     cluster.stop().await;
 }
 
+/// A leader reads its own state within its lease, because who has answered it helps nobody else to lead until then.
+#[test]
+fn a_node_that_is_back_within_the_lease_keeps_what_it_has_promised() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    runtime.unwrap().block_on(async {
+        let mut cluster = Cluster::with(Config { inline_io: true, ..Config::default() }).await;
+        for round in 0..20 {
+            cluster.append(&IDS, creation(2 * round)).await;
+            let (leader, _) = cluster.leader(&IDS).await;
+            let [follower, eager] = others(leader)[..] else { panic!("there are three") };
+            // One has not heard the leader for long, and tries to replace it all the time.
+            cluster.network.cut(leader, eager);
+            cluster.network.cut(eager, leader);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            cluster.append(&[leader], creation(2 * round + 1)).await;
+            // The other one has just answered it.
+            cluster.network.isolate(leader);
+            cluster.crash(follower).await;
+            cluster.boot(follower).await;
+
+            cluster.append(&others(leader), creation(1_000 + round)).await;
+            let old = &cluster.nodes[&leader].handle;
+            let read = old.linearize(PARTITION).await;
+            assert!(read.is_err(), "round {round}: what is acknowledged is not here");
+            cluster.network.heal();
+            for id in IDS {
+                cluster.caught_up(id, 3 * (usize::try_from(round).unwrap() + 1)).await;
+            }
+        }
+        cluster.stop().await;
+    });
+}
+
 /// What a failover on one thread and simulated time comes to: how long it took in all, who led last and
 /// under which epoch, and the states.
 fn simulated() -> (Duration, u64, Epoch, Vec<u64>) {

@@ -13,6 +13,7 @@ use openraft::raft::{
 };
 use openraft::{BasicNode, OptionalSend, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
 
+use super::super::promise::Promise;
 use super::super::state::SnapshotReader;
 use super::super::state_machine::{Snapshot, Transfer};
 use super::super::types::{Types, Vote};
@@ -33,6 +34,7 @@ pub(in crate::consensus) struct Factory {
     pub(in crate::consensus) node: u64,
     pub(in crate::consensus) group: u16,
     pub(in crate::consensus) transport: Arc<dyn Transport>,
+    pub(in crate::consensus) promise: Promise,
 }
 
 impl RaftNetworkFactory<Types> for Factory {
@@ -40,7 +42,7 @@ impl RaftNetworkFactory<Types> for Factory {
 
     async fn new_client(&mut self, target: u64, node: &BasicNode) -> Client {
         let to = Address { node: target, address: node.addr.clone(), group: self.group };
-        Client { from: self.node, to, transport: self.transport.clone() }
+        Client { from: self.node, to, transport: self.transport.clone(), promise: self.promise }
     }
 }
 
@@ -49,6 +51,7 @@ pub(in crate::consensus) struct Client {
     from: u64,
     to: Address,
     transport: Arc<dyn Transport>,
+    promise: Promise,
 }
 
 impl Client {
@@ -79,6 +82,13 @@ impl Client {
     }
 }
 
+impl Client {
+    /// Whether this node may stand for election.
+    fn stand(&self, rpc: &VoteRequest<Types>) -> Result<(), Failed> {
+        self.promise.check(rpc).map_err(|why| NetworkError::from_string(why).into())
+    }
+}
+
 fn misplaced(answered: &Answered) -> Failed {
     NetworkError::from_string(format!("an answer to another question: {answered:?}")).into()
 }
@@ -104,6 +114,7 @@ impl RaftNetworkV2<Types> for Client {
         rpc: VoteRequest<Types>,
         option: RPCOption,
     ) -> Result<VoteResponse<Types>, Failed> {
+        self.stand(&rpc)?;
         match self.call(Question::Vote(rpc), RPCTypes::Vote, option.hard_ttl()).await? {
             Answered::Vote(response) => Ok(response),
             other => Err(misplaced(&other)),
@@ -115,6 +126,7 @@ impl RaftNetworkV2<Types> for Client {
         rpc: VoteRequest<Types>,
         option: RPCOption,
     ) -> Result<VoteResponse<Types>, Failed> {
+        self.stand(&rpc)?;
         match self.call(Question::PreVote(rpc), RPCTypes::Vote, option.hard_ttl()).await? {
             Answered::Vote(response) => Ok(response),
             other => Err(misplaced(&other)),

@@ -39,9 +39,9 @@ impl Receiver {
     /// Answers a question to one of the groups.
     ///
     /// # Errors
-    /// `Unreachable` if the group is not here or is stopping.
+    /// `Unreachable` if the group is not here or is stopping, `Lost` if this node must not vote yet.
     pub async fn answer(&self, group: u16, Request(question): Request) -> Result<Response, Unanswered> {
-        let raft = &self.group(group)?.raft;
+        let Group { raft, promise, .. } = self.group(group)?;
         let answered = match question {
             Question::Append(rpc) => {
                 let taken = raft.append_entries(rpc).await.map(Answered::Append).map_err(gone)?;
@@ -49,11 +49,15 @@ impl Receiver {
                 taken
             }
             Question::Vote(rpc) => {
+                promise.check(&rpc).map_err(lost)?;
                 let voted = raft.vote(rpc).await.map(Answered::Vote).map_err(gone)?;
                 points::cross(Point::VoteAnswered).await;
                 voted
             }
-            Question::PreVote(rpc) => raft.pre_vote(rpc).await.map(Answered::Vote).map_err(gone)?,
+            Question::PreVote(rpc) => {
+                promise.check(&rpc).map_err(lost)?;
+                raft.pre_vote(rpc).await.map(Answered::Vote).map_err(gone)?
+            }
             Question::TransferLeader(rpc) => {
                 let taken = raft.handle_transfer_leader(rpc).await.map(Answered::TransferLeader);
                 points::cross(Point::TransferTaken).await;

@@ -150,6 +150,11 @@ impl Machine {
         Applied { index: state.applied, meta }
     }
 
+    /// The last entry that was applied.
+    pub fn index(&self) -> u64 {
+        self.state().applied
+    }
+
     /// The entry through which the state is durable.
     pub fn durable(&self) -> u64 {
         self.state().durable
