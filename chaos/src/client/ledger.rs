@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -63,6 +64,16 @@ struct Account {
     violations: Vec<String>,
 }
 
+impl Account {
+    /// Notes what must not happen, and when, in the time of the nodes' logs.
+    fn violate(&mut self, text: &str) {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (seconds, millis) = (since.as_secs() % (24 * 60 * 60), since.subsec_millis());
+        let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+        self.violations.push(format!("{text} ({hour:02}:{minute:02}:{second:02}.{millis:03} UTC)"));
+    }
+}
+
 impl Ledger {
     fn account(&self) -> MutexGuard<'_, Account> {
         self.0.lock().expect("nothing panics with the lock")
@@ -74,9 +85,7 @@ impl Ledger {
         account.done.acknowledged += 1;
         let known = Known { number, floor: version, ..Known::default() };
         if let Some(other) = account.executions.insert(id.to_owned(), known) {
-            account
-                .violations
-                .push(format!("W1: {id} was given to submissions {} and {number}", other.number));
+            account.violate(&format!("W1: {id} was given to submissions {} and {number}", other.number));
         }
         account.open.insert(id.to_owned());
     }
@@ -86,8 +95,8 @@ impl Ledger {
         add(&mut self.account().done);
     }
 
-    pub(crate) fn violation(&self, text: String) {
-        self.account().violations.push(text);
+    pub(crate) fn violation(&self, text: &str) {
+        self.account().violate(text);
     }
 
     pub(crate) fn set_cancel(&self, id: &str, cancel: Cancel) {
@@ -108,8 +117,7 @@ impl Ledger {
     pub(crate) fn saw(&self, id: &str, floor: u64, version: u64, over: bool, by: &str) {
         let mut account = self.account();
         if version < floor {
-            let text = format!("W14: {id}: {by} answers version {version} after {floor} was answered");
-            account.violations.push(text);
+            account.violate(&format!("W14: {id}: {by} answers version {version} after {floor} was answered"));
         }
         if over {
             account.open.remove(id);
@@ -120,9 +128,9 @@ impl Ledger {
     }
 
     /// A read has told a history. What was told before has to be its beginning, or it the beginning of that.
-    pub(crate) fn told(&self, id: &str, floor: u64, events: Vec<Value>) {
+    pub(crate) fn told(&self, id: &str, floor: u64, events: Vec<Value>, by: &str) {
         let version = events.len() as u64;
-        self.saw(id, floor, version, false, "a history");
+        self.saw(id, floor, version, false, &format!("a history from {by}"));
         let mut account = self.account();
         let Some(known) = account.executions.get_mut(id) else { return };
         let (shorter, longer) = if known.history.len() < events.len() {
@@ -134,7 +142,9 @@ impl Ledger {
         if known.history.len() < events.len() {
             known.history = events;
         }
-        account.violations.extend(wrong);
+        if let Some(wrong) = wrong {
+            account.violate(&wrong);
+        }
     }
 
     pub(crate) fn open(&self) -> usize {
@@ -188,11 +198,11 @@ mod tests {
         let ledger = Ledger::default();
         ledger.acknowledge(1, "e", 0);
         let [a, b, c] = ["a", "b", "c"].map(|name| json!({ "type": name }));
-        ledger.told("e", 0, vec![a.clone(), b.clone()]);
-        ledger.told("e", 0, vec![a.clone()]);
-        ledger.told("e", 0, vec![a.clone(), b.clone(), c.clone()]);
+        ledger.told("e", 0, vec![a.clone(), b.clone()], "d");
+        ledger.told("e", 0, vec![a.clone()], "d");
+        ledger.told("e", 0, vec![a.clone(), b.clone(), c.clone()], "d");
         assert!(ledger.violations().is_empty());
-        ledger.told("e", 0, vec![a, c, b]);
+        ledger.told("e", 0, vec![a, c, b], "d");
         assert_eq!(ledger.violations().len(), 1);
     }
 

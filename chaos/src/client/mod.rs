@@ -192,7 +192,7 @@ impl Client {
             Reply::NotNow(_) => self.ledger.count(|done| done.not_now += 1),
             Reply::Unavailable(_) | Reply::Unknown(_) => self.ledger.count(|done| done.unknown += 1),
             Reply::Refused(status, text) => {
-                self.ledger.violation(format!("W14: {what} is refused with {status}: {text}"));
+                self.ledger.violation(&format!("W14: {what} is refused with {status}: {text}"));
             }
         }
     }
@@ -203,10 +203,11 @@ impl Client {
         match door.get(&format!("/api/executions/{id}")).await {
             Reply::Done(execution) => {
                 let version = execution["version"].as_u64().unwrap_or(0);
-                self.ledger.saw(id, floor, version, is_over(&execution["status"]), "a read");
+                let by = format!("a read from {}", door.address());
+                self.ledger.saw(id, floor, version, is_over(&execution["status"]), &by);
                 self.ledger.count(|done| done.reads += 1);
             }
-            other => self.note(&format!("read {id}"), &other),
+            other => self.note(&format!("read {id} from {}", door.address()), &other),
         }
     }
 
@@ -215,13 +216,13 @@ impl Client {
         let floor = self.ledger.floor(id);
         match door.history(id).await {
             Reply::Done(Value::Array(events)) => {
-                self.ledger.told(id, floor, events);
+                self.ledger.told(id, floor, events, door.address());
                 self.ledger.count(|done| done.reads += 1);
             }
             Reply::Done(other) => {
-                self.ledger.violation(format!("W2: {id}: a history that is no list: {other}"))
+                self.ledger.violation(&format!("W2: {id}: a history that is no list: {other}"));
             }
-            other => self.note(&format!("history of {id}"), &other),
+            other => self.note(&format!("history of {id} from {}", door.address()), &other),
         }
     }
 

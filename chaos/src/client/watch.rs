@@ -49,7 +49,7 @@ pub(crate) async fn watch_effects(
                     && event["attempt"] == attempt.attempt
             });
             if !started {
-                ledger.violation(format!("W6: {line} has happened, and its start is not recorded"));
+                ledger.violation(&format!("W6: {line} has happened, and its start is not recorded"));
             }
             checked.fetch_add(1, Ordering::Relaxed);
         }

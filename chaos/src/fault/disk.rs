@@ -104,7 +104,7 @@ impl Stage {
             let floor = self.ledger.floor(&execution);
             match door.history(&execution).await {
                 Reply::Done(Value::Array(events)) => {
-                    self.ledger.told(&execution, floor, events);
+                    self.ledger.told(&execution, floor, events, door.address());
                     read += 1;
                 }
                 Reply::Done(_) | Reply::NotNow(_) | Reply::Unavailable(_) | Reply::Unknown(_) => {}
