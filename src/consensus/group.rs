@@ -68,15 +68,12 @@ impl Group {
         let length = Duration::from_millis(config.election_ms.1);
         let promise = Promise::kept(config.node, found.vote.as_ref(), length);
         let log_store = LogStore::new(log.clone(), partition.0, found);
-        let raft = Raft::new(
-            config.node,
-            Arc::new(raft_config(config).validate().map_err(|error| fail(&error))?),
-            Factory { node: config.node, group: partition.0, transport: common.transport.clone(), promise },
-            log_store.clone(),
-            StateMachine::new(applied.clone(), fatal.clone(), config.inline_io),
-        )
-        .await
-        .map_err(|error| fail(&error))?;
+        let options = Arc::new(raft_config(config).validate().map_err(|error| fail(&error))?);
+        let network =
+            Factory { node: config.node, group: partition.0, transport: common.transport.clone(), promise };
+        let state_machine = StateMachine::new(applied.clone(), fatal.clone(), config.inline_io);
+        let raft = Raft::new(config.node, options, network, log_store.clone(), state_machine).await;
+        let raft = raft.map_err(|error| fail(&error))?;
         campaign(&raft, config).await.map_err(|error| fail(&error))?;
 
         let (wishes, queue) = mpsc::channel(QUEUE_LEN);
@@ -117,14 +114,13 @@ impl Group {
         tasks.spawn(herald.run(common.stop.clone()));
         tasks.spawn(proposer.run(common.stop.clone()));
         tasks.spawn(barrier.run(common.stop.clone()));
-        let room = Room::default();
         Ok(Self {
             partition,
             raft,
             applied,
             log_store,
             wishes,
-            room,
+            room: Room::default(),
             leadership,
             reads,
             confirm,

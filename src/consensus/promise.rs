@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::engine::planted::{self, Bug};
+
 use super::types::{Types, Vote};
 
 type VoteRequest = openraft::raft::VoteRequest<Types>;
@@ -24,7 +26,8 @@ impl Promise {
     /// What `node` has to keep that starts now, with a vote that it finds on its disk.
     pub(super) fn kept(node: u64, vote: Option<&Vote>, lease: Duration) -> Self {
         let led = vote.filter(|vote| vote.is_committed()).map(|vote| vote.leader_id.node_id);
-        Self(led.filter(|leader| *leader != node).map(|leader| (leader, Instant::now() + lease)))
+        let owed = led.filter(|leader| *leader != node && !planted::is(Bug::PromiseForgotten));
+        Self(owed.map(|leader| (leader, Instant::now() + lease)))
     }
 
     /// Whether the election that a vote is asked for would break it; the error says why.

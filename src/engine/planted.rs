@@ -40,6 +40,8 @@ pub enum Bug {
     ReadUnconfirmed,
     /// A leader that hears of no quorum goes on.
     LeaseUnchecked,
+    /// A node that is started again votes at once, whatever it has told a leader before.
+    PromiseForgotten,
     /// An outcome counts for whatever attempt is in flight.
     StaleOutcomeTaken,
     /// An effect begins before its start is recorded.
@@ -86,7 +88,7 @@ static PLANTED: std::sync::LazyLock<Option<Bug>> = std::sync::LazyLock::new(|| {
 });
 
 /// All bugs.
-pub const ALL: [Bug; 25] = [
+pub const ALL: [Bug; 26] = [
     Bug::LogNotSynced,
     Bug::AcknowledgedEarly,
     Bug::VoteLost,
@@ -102,6 +104,7 @@ pub const ALL: [Bug; 25] = [
     Bug::SnapshotHalved,
     Bug::ReadUnconfirmed,
     Bug::LeaseUnchecked,
+    Bug::PromiseForgotten,
     Bug::StaleOutcomeTaken,
     Bug::EffectBeforeCommit,
     Bug::CompletedRunsAgain,
