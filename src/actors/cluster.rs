@@ -97,6 +97,8 @@ pub struct NodeView {
     pub votes: usize,
     /// Why it should not lead; nothing if it may, or does not answer.
     pub unfit: BTreeSet<Unfit>,
+    /// Which of the partitions it leads have attempts in flight that should not be lost without need.
+    pub(super) dear: BTreeSet<u16>,
     /// How far its clock is ahead of the asked node's, give or take the time an answer takes.
     pub clock_ahead_ms: Option<i64>,
 }
@@ -110,6 +112,8 @@ pub(crate) struct Standing {
     pub(crate) unfit: BTreeSet<Unfit>,
     /// What its clock says.
     pub(crate) now: Timestamp,
+    /// In which partitions attempts are in flight that should not be lost without need.
+    pub(crate) dear: BTreeSet<u16>,
 }
 
 impl Handle {
@@ -140,6 +144,7 @@ impl Handle {
             reachable: standing.is_some(),
             leads: partitions.iter().filter(|partition| partition.leader == Some(record.id)).count(),
             votes: partitions.iter().filter(|partition| partition.voters.contains(&record.id)).count(),
+            dear: standing.as_ref().map(|it| it.dear.clone()).unwrap_or_default(),
             unfit: standing.map(|it| it.unfit).unwrap_or_default(),
             clock_ahead_ms,
             record,
@@ -244,7 +249,9 @@ impl Handle {
     /// How this node stands.
     pub(super) fn standing(&self) -> Standing {
         let now = self.inner.world.clock.now();
-        Standing { groups: self.group_views(), unfit: self.unfit(), now }
+        let dear = self.inner.partitions.iter().filter(|partition| partition.aloft.is_dear());
+        let dear = dear.map(|partition| partition.id.0).collect();
+        Standing { groups: self.group_views(), unfit: self.unfit(), now, dear }
     }
 
     /// How a node stands; none if it does not answer.

@@ -147,9 +147,9 @@ impl Handle {
             }
         }
         let heirs = view.heirs(me);
-        let gives_way = !unfit.is_empty() && !heirs.is_empty();
-        self.inner.consensus.set_electable(!gives_way);
-        if gives_way {
+        // Where nobody else will do, a leader that should not lead is better than none.
+        self.inner.consensus.set_electable(|voters| unfit.is_empty() || voters.is_disjoint(&heirs));
+        if !unfit.is_empty() {
             self.inner.consensus.hand_over(|node| heirs.contains(&node)).await;
         }
     }

@@ -11,6 +11,8 @@ use crate::engine::model::{AttemptNumber, Fault, codes};
 use crate::points::{self, Point};
 use crate::runners::{Attempt, Outcome, Registry};
 
+use super::aloft::Mark;
+
 /// The longest an attempt runs when neither step nor execution sets a deadline: a day. A wait without
 /// an end would hold its place for ever.
 const ATTEMPT_MAX: Duration = Duration::from_secs(86_400);
@@ -21,6 +23,7 @@ pub(crate) struct Flight {
     /// Which attempt.
     pub(crate) attempt: AttemptNumber,
     task: AbortHandle,
+    _mark: Mark,
 }
 
 impl Drop for Flight {
@@ -37,8 +40,8 @@ pub(crate) enum Launch {
     Flying(Flight),
 }
 
-/// Starts an attempt. `left` is the time until its deadline; `landed` gets the outcome unless the flight
-/// is dropped before.
+/// Starts an attempt. `left` is the time until its deadline; `mark` goes with the flight; `landed` gets the outcome
+/// unless the flight is dropped before.
 ///
 /// The future is polled once before it is spawned: a runner that has its answer at hand costs no task
 /// and no message.
@@ -47,6 +50,7 @@ pub(crate) async fn launch(
     runner: String,
     attempt: Attempt,
     left: Option<Duration>,
+    mark: impl FnOnce() -> Mark,
     landed: impl FnOnce(Outcome) + Send + 'static,
 ) -> Launch {
     let number = attempt.attempt;
@@ -75,5 +79,5 @@ pub(crate) async fn launch(
         points::cross(Point::EffectDone).await;
         landed(outcome);
     });
-    Launch::Flying(Flight { attempt: number, task: task.abort_handle() })
+    Launch::Flying(Flight { attempt: number, task: task.abort_handle(), _mark: mark() })
 }

@@ -20,6 +20,7 @@
 //! about 8 kB, so an execution that only waits for a time has none.
 
 mod admission;
+mod aloft;
 mod cluster;
 mod directory;
 mod disk;

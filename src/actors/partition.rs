@@ -7,6 +7,7 @@ use crate::engine::model::{ExecutionId, PartitionId, TenantId};
 use crate::runners::Registry;
 use crate::world::World;
 
+use super::aloft::Aloft;
 use super::directory::{Directory, Leading};
 use super::disk::Disk;
 use super::execution::{self, Birth, Start};
@@ -30,6 +31,7 @@ pub(crate) struct Partition {
     pub(crate) runners: Arc<Registry>,
     pub(crate) world: World,
     pub(crate) directory: Directory,
+    pub(crate) aloft: Aloft,
     /// Of the node.
     pub(crate) disk: Disk,
 }

@@ -2,8 +2,8 @@
 //!
 //! The node that leads the catalogue is the steward. It compares what should be with what is and takes one step at
 //! a time, the next when the last is committed: a new node follows first and votes when it has caught up; a
-//! node that drains hands its leaderships over before it loses its vote. When everybody votes where they should,
-//! leaderships are evened out. A steward that falls leaves nothing half done that the next one does not see.
+//! node that drains hands its leaderships over before it loses its vote. No vote is moved unless a majority of those
+//! who are to vote answers. When everybody votes where they should, leaderships are evened out. A steward that falls leaves nothing half done that the next one does not see.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,13 +21,45 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// After a step that failed, so that a node that is out of reach does not take all attention.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
+/// A node that was chosen and is silent for so many looks is not waited for any more.
+const SILENT_LOOKS_MAX: u32 = 60;
+
 /// A leadership is moved only if the cluster was quiet for so many looks: elections settle by themselves.
 const QUIET_LOOKS: u32 = 4;
+
+/// Who answers the steward.
+#[derive(Debug, Default)]
+struct Answering {
+    /// At this look.
+    now: BTreeSet<u64>,
+    /// For how many looks somebody has not.
+    silent: BTreeMap<u64, u32>,
+}
+
+impl Answering {
+    fn note(&mut self, all: impl Iterator<Item = u64>, now: BTreeSet<u64>) {
+        let before = std::mem::take(&mut self.silent);
+        let looks = |id: &u64| before.get(id).copied().unwrap_or(0) + 1;
+        self.silent = all.filter(|id| !now.contains(id)).map(|id| (id, looks(&id))).collect();
+        self.now = now;
+    }
+
+    /// Whether a node may only be busy.
+    fn lately(&self, id: u64) -> bool {
+        self.silent.get(&id).is_none_or(|looks| *looks <= SILENT_LOOKS_MAX)
+    }
+
+    /// Whether these can decide something as things stand.
+    fn majority(&self, voters: &BTreeSet<u64>) -> bool {
+        voters.intersection(&self.now).count() * 2 > voters.len()
+    }
+}
 
 /// Runs until the node stops.
 pub(super) async fn keep(handle: Handle, replicas: usize) {
     let mut leadership = handle.inner.consensus.leadership(PartitionId::CATALOGUE);
     let mut quiet = 0;
+    let mut answering = Answering::default();
     loop {
         if leadership.wait_for(is_leading).await.is_err() {
             return;
@@ -35,10 +67,11 @@ pub(super) async fn keep(handle: Handle, replicas: usize) {
         tokio::time::sleep(LOOK_EVERY).await;
         let leading = *leadership.borrow();
         let Leadership::Leading { .. } = leading else {
-            quiet = 0;
+            (quiet, answering) = (0, Answering::default());
             continue;
         };
-        let Some((partition, step)) = next(&handle, replicas, quiet >= QUIET_LOOKS).await else {
+        let Some((partition, step)) = next(&handle, &mut answering, replicas, quiet >= QUIET_LOOKS).await
+        else {
             quiet += 1;
             continue;
         };
@@ -53,13 +86,18 @@ pub(super) async fn keep(handle: Handle, replicas: usize) {
 }
 
 /// What to do now, if anything.
-async fn next(handle: &Handle, replicas: usize, settled: bool) -> Option<(PartitionId, Step)> {
+async fn next(
+    handle: &Handle,
+    answering: &mut Answering,
+    replicas: usize,
+    settled: bool,
+) -> Option<(PartitionId, Step)> {
     let view = handle.cluster().await;
     let mut nodes: Vec<NodeRecord> = handle.inner.consensus.machine(PartitionId::CATALOGUE).nodes();
     nodes.retain(|node| node.incarnation != 0);
-    let answering = view.nodes.iter().filter(|node| node.reachable);
-    let reachable: BTreeSet<u64> = answering.clone().map(|node| node.record.id).collect();
-    let fit = answering.filter(|node| node.unfit.is_empty()).map(|node| node.record.id).collect();
+    let reachable = view.nodes.iter().filter(|node| node.reachable);
+    let fit = reachable.clone().filter(|node| node.unfit.is_empty()).map(|node| node.record.id).collect();
+    answering.note(nodes.iter().map(|node| node.id), reachable.map(|node| node.record.id).collect());
     let mut votes: BTreeMap<u64, usize> = BTreeMap::new();
     for group in &view.partitions {
         group.voters.iter().for_each(|voter| *votes.entry(*voter).or_default() += 1);
@@ -68,13 +106,22 @@ async fn next(handle: &Handle, replicas: usize, settled: bool) -> Option<(Partit
         if group.leader.is_none() || group.epoch == 0 {
             continue;
         }
-        let wanted = voters(group, &nodes, &reachable, &votes, replicas);
-        let step = if group.changing { Some(finish(group, &wanted)) } else { step(group, &nodes, &wanted) };
+        let wanted = voters(group, &nodes, answering, &votes, replicas);
+        let step = if group.changing {
+            Some(finish(group, answering, &wanted))
+        } else {
+            step(group, &nodes, answering, &wanted)
+        };
+        let step = step.filter(|step| match step {
+            Step::SetVoters(voters) => answering.majority(voters),
+            _ => true,
+        });
         if let Some(step) = step {
             return Some((PartitionId(group.partition), step));
         }
     }
-    if settled { even_out(&view.partitions, &nodes, &fit) } else { None }
+    let dear: BTreeSet<u16> = view.nodes.iter().flat_map(|node| &node.dear).copied().collect();
+    if settled { even_out(&view.partitions, &dear, &nodes, &fit) } else { None }
 }
 
 /// Who should vote: those who do, as long as they are to stay, and the nodes with the fewest votes. Who is to go
@@ -82,7 +129,7 @@ async fn next(handle: &Handle, replicas: usize, settled: bool) -> Option<(Partit
 fn voters(
     group: &GroupView,
     nodes: &[NodeRecord],
-    reachable: &BTreeSet<u64>,
+    answering: &Answering,
     votes: &BTreeMap<u64, usize>,
     replicas: usize,
 ) -> BTreeSet<u64> {
@@ -96,19 +143,20 @@ fn voters(
     let mut others: Vec<u64> = nodes.iter().map(|node| node.id).filter(active).collect();
     // Who follows already stays the choice: it may be too busy with what it was sent to answer.
     let follows = |id: &u64| group.partition != PartitionId::CATALOGUE.0 && group.learners.contains(id);
-    others.retain(|id| !wanted.contains(id) && (reachable.contains(id) || follows(id)));
+    let answers = |id: &u64| answering.now.contains(id) || follows(id) && answering.lately(*id);
+    others.retain(|id| !wanted.contains(id) && answers(id));
     others.sort_by_key(|id| (!follows(id), load(id), *id));
     let missing = target.saturating_sub(wanted.len());
     wanted.extend(others.iter().take(missing));
+    if wanted.is_empty() {
+        // Nobody is to stay: better there than nowhere.
+        return group.voters.clone();
+    }
     let leaving: Vec<u64> = group.voters.difference(&wanted).copied().collect();
     wanted.extend(leaving.iter().take(target.saturating_sub(wanted.len())));
     while wanted.len() > target {
         let most = wanted.iter().copied().max_by_key(|id| (load(id), *id)).expect("it is not empty");
         wanted.remove(&most);
-    }
-    if wanted.is_empty() {
-        // Nobody is to stay: better there than nowhere.
-        return group.voters.clone();
     }
     // One replica at a time moves from the fullest node to the emptiest.
     let fullest = wanted.iter().copied().max_by_key(|id| (load(id), *id));
@@ -125,15 +173,23 @@ fn voters(
 }
 
 /// A leader that fell in the middle of a change left those who voted before and those who should to vote together,
-/// and nobody else ends that. Whoever leads now does, with as many of them: itself, those who are wanted, then others.
-fn finish(group: &GroupView, wanted: &BTreeSet<u64>) -> Step {
+/// and nobody else ends that. Whoever leads now does, with as many of them: itself, those who answer, those who are
+/// wanted, then others.
+fn finish(group: &GroupView, answering: &Answering, wanted: &BTreeSet<u64>) -> Step {
     let mut among: Vec<u64> = group.voters.iter().copied().collect();
-    among.sort_by_key(|id| (group.leader != Some(*id), !wanted.contains(id), *id));
+    among.sort_by_key(|id| {
+        (group.leader != Some(*id), !answering.now.contains(id), !wanted.contains(id), *id)
+    });
     Step::SetVoters(among.into_iter().take(wanted.len()).collect())
 }
 
 /// The next step on the way of a partition to its voters.
-fn step(group: &GroupView, nodes: &[NodeRecord], wanted: &BTreeSet<u64>) -> Option<Step> {
+fn step(
+    group: &GroupView,
+    nodes: &[NodeRecord],
+    answering: &Answering,
+    wanted: &BTreeSet<u64>,
+) -> Option<Step> {
     let is_member = |id: &u64| group.voters.contains(id) || group.learners.contains(id);
     let there = nodes.iter().filter(|node| node.membership != Membership::Removed);
     // Every node holds the catalogue.
@@ -150,7 +206,8 @@ fn step(group: &GroupView, nodes: &[NodeRecord], wanted: &BTreeSet<u64>) -> Opti
     let active = |id: &u64| nodes.iter().any(|node| node.id == *id && node.membership == Membership::Active);
     let ready = |id: &&u64| group.caught_up(**id) || group.leader == Some(**id);
     let leader = group.leader.filter(|leader| !wanted.contains(leader) || !active(leader));
-    let heir = wanted.iter().find(|id| group.voters.contains(id) && active(id) && ready(id));
+    let fit = |id: &&u64| active(id) && answering.now.contains(id) && ready(id);
+    let heir = wanted.iter().find(|id| group.voters.contains(id) && fit(id));
     if *wanted == group.voters
         && let (Some(_), Some(to)) = (leader, heir)
     {
@@ -164,7 +221,8 @@ fn step(group: &GroupView, nodes: &[NodeRecord], wanted: &BTreeSet<u64>) -> Opti
         }
         return Some(match (leader, heir) {
             (Some(_), Some(to)) => Step::Transfer { to: *to },
-            _ => Step::SetVoters(wanted.clone()),
+            // It leads on until one of the new voters can take over: a leader without a vote may not hear of the next.
+            (leader, _) => Step::SetVoters(wanted.iter().copied().chain(leader).collect()),
         });
     }
     let there: BTreeSet<u64> = there.map(|node| node.id).collect();
@@ -172,9 +230,11 @@ fn step(group: &GroupView, nodes: &[NodeRecord], wanted: &BTreeSet<u64>) -> Opti
     group.learners.iter().find(|id| !stays(id)).map(|id| Step::RemoveLearner(*id))
 }
 
-/// Moves one leadership from the node that leads most to a voter that leads least.
+/// Moves one leadership from the node that leads most to a voter that leads least, but none under which attempts in
+/// flight are dear.
 fn even_out(
     partitions: &[GroupView],
+    dear: &BTreeSet<u16>,
     nodes: &[NodeRecord],
     reachable: &BTreeSet<u64>,
 ) -> Option<(PartitionId, Step)> {
@@ -185,7 +245,7 @@ fn even_out(
         *leads.entry(leader).or_default() += 1;
     }
     let mut best: Option<(usize, PartitionId, u64)> = None;
-    for partition in partitions {
+    for partition in partitions.iter().filter(|partition| !dear.contains(&partition.partition)) {
         let Some(leader) = partition.leader else { continue };
         let here = leads.get(&leader).copied().unwrap_or(0);
         let voters = partition.voters.iter().filter(|id| reachable.contains(id) && partition.caught_up(**id));
@@ -226,9 +286,13 @@ mod tests {
         }
     }
 
+    fn answering(now: &[u64]) -> Answering {
+        Answering { now: now.iter().copied().collect(), ..Answering::default() }
+    }
+
     fn wanted(group: &GroupView, nodes: &[NodeRecord]) -> Vec<u64> {
-        let reachable = nodes.iter().map(|node| node.id).collect();
-        voters(group, nodes, &reachable, &BTreeMap::new(), 3).into_iter().collect()
+        let all: Vec<u64> = nodes.iter().map(|node| node.id).collect();
+        voters(group, nodes, &answering(&all), &BTreeMap::new(), 3).into_iter().collect()
     }
 
     #[test]
@@ -250,13 +314,16 @@ mod tests {
         let nodes = active(&[1, 2, 3]);
         let all = BTreeSet::from([1, 2, 3]);
         let mut group = group(1, &[1], &[]);
-        assert_eq!(step(&group, &nodes, &all), Some(Step::AddLearner { node: 2, address: "n2".into() }));
+        assert_eq!(
+            step(&group, &nodes, &answering(&[1, 2, 3, 4]), &all),
+            Some(Step::AddLearner { node: 2, address: "n2".into() })
+        );
         group.learners.extend([2, 3]);
         group.addresses.extend([(2, "n2".into()), (3, "n3".into())]);
         group.behind.extend([(2, 0), (3, 100_000)]);
-        assert_eq!(step(&group, &nodes, &all), None, "node 3 is still far behind");
+        assert_eq!(step(&group, &nodes, &answering(&[1, 2, 3, 4]), &all), None, "node 3 is still far behind");
         group.behind.insert(3, 10);
-        assert_eq!(step(&group, &nodes, &all), Some(Step::SetVoters(all.clone())));
+        assert_eq!(step(&group, &nodes, &answering(&[1, 2, 3, 4]), &all), Some(Step::SetVoters(all.clone())));
     }
 
     #[test]
@@ -266,14 +333,14 @@ mod tests {
         let mut group = group(1, &[1, 2, 3], &[4]);
         let all = BTreeSet::from([2, 3, 4]);
         assert_eq!(wanted(&group, &nodes), [2, 3, 4]);
-        assert_eq!(step(&group, &nodes, &all), Some(Step::Transfer { to: 2 }));
+        assert_eq!(step(&group, &nodes, &answering(&[1, 2, 3, 4]), &all), Some(Step::Transfer { to: 2 }));
         group.leader = Some(2);
-        assert_eq!(step(&group, &nodes, &all), Some(Step::SetVoters(all.clone())));
+        assert_eq!(step(&group, &nodes, &answering(&[1, 2, 3, 4]), &all), Some(Step::SetVoters(all.clone())));
         group.voters = all.clone();
         group.learners = BTreeSet::from([1]);
-        assert_eq!(step(&group, &nodes, &all), Some(Step::RemoveLearner(1)));
+        assert_eq!(step(&group, &nodes, &answering(&[1, 2, 3, 4]), &all), Some(Step::RemoveLearner(1)));
         group.learners.clear();
-        assert_eq!(step(&group, &nodes, &all), None);
+        assert_eq!(step(&group, &nodes, &answering(&[1, 2, 3, 4]), &all), None);
     }
 
     #[test]
@@ -281,22 +348,28 @@ mod tests {
         let mut nodes = active(&[2, 3, 4]);
         nodes.push(node(1, Membership::Draining));
         let wanted = |group: &GroupView, reachable: &[u64]| {
-            let reachable = reachable.iter().copied().collect();
-            voters(group, &nodes, &reachable, &BTreeMap::new(), 3)
+            voters(group, &nodes, &answering(reachable), &BTreeMap::new(), 3)
         };
         let mut group = group(1, &[1, 2, 3], &[]);
         let stays = wanted(&group, &[1, 2, 3]);
         assert_eq!(stays, BTreeSet::from([1, 2, 3]), "node 4 does not answer");
-        assert_eq!(step(&group, &nodes, &stays), Some(Step::Transfer { to: 2 }), "but it need not lead");
+        assert_eq!(
+            step(&group, &nodes, &answering(&[1, 2, 3, 4]), &stays),
+            Some(Step::Transfer { to: 2 }),
+            "but it need not lead"
+        );
         group.leader = Some(2);
-        assert_eq!(step(&group, &nodes, &stays), None);
+        assert_eq!(step(&group, &nodes, &answering(&[1, 2, 3, 4]), &stays), None);
         group.learners.insert(4);
         group.addresses.insert(4, "n4".into());
         let moves = wanted(&group, &[1, 2, 3]);
         assert_eq!(moves, BTreeSet::from([2, 3, 4]), "node 4 is busy with what it was sent");
-        assert_eq!(step(&group, &nodes, &moves), None, "it is not there yet");
+        assert_eq!(step(&group, &nodes, &answering(&[1, 2, 3, 4]), &moves), None, "it is not there yet");
         group.behind.insert(4, 0);
-        assert_eq!(step(&group, &nodes, &moves), Some(Step::SetVoters(moves.clone())));
+        assert_eq!(
+            step(&group, &nodes, &answering(&[1, 2, 3, 4]), &moves),
+            Some(Step::SetVoters(moves.clone()))
+        );
     }
 
     #[test]
@@ -304,9 +377,63 @@ mod tests {
         let mut group = group(1, &[1, 2, 3, 4], &[]);
         group.changing = true;
         let all = BTreeSet::from([1, 2, 3]);
-        assert_eq!(finish(&group, &all), Step::SetVoters(all.clone()));
+        assert_eq!(finish(&group, &answering(&[1, 2, 3, 4]), &all), Step::SetVoters(all.clone()));
         let others = BTreeSet::from([2, 3, 5]);
-        assert_eq!(finish(&group, &others), Step::SetVoters(all), "the leader stays, node 5 comes later");
+        assert_eq!(
+            finish(&group, &answering(&[1, 2, 3, 4]), &others),
+            Step::SetVoters(all),
+            "the leader stays, node 5 comes later"
+        );
+    }
+
+    #[test]
+    fn the_only_voter_votes_on_beside_the_one_that_takes_its_place() {
+        let nodes = [node(1, Membership::Draining), node(2, Membership::Active)];
+        let mut group = group(1, &[1], &[2]);
+        let two = BTreeSet::from([2]);
+        let next = |group: &GroupView| step(group, &nodes, &answering(&[1, 2]), &two);
+        assert_eq!(next(&group), Some(Step::SetVoters(BTreeSet::from([1, 2]))));
+        (group.voters, group.learners) = (BTreeSet::from([1, 2]), BTreeSet::new());
+        assert_eq!(next(&group), Some(Step::Transfer { to: 2 }));
+        group.leader = Some(2);
+        assert_eq!(next(&group), Some(Step::SetVoters(two.clone())));
+    }
+
+    #[test]
+    fn no_vote_is_moved_to_a_majority_that_does_not_answer() {
+        let mut nodes = active(&[2, 3]);
+        nodes.push(node(1, Membership::Draining));
+        let group = group(2, &[1, 2, 3], &[]);
+        let answers = answering(&[1, 2]);
+        let wanted = voters(&group, &nodes, &answers, &BTreeMap::new(), 3);
+        let Some(Step::SetVoters(next)) = step(&group, &nodes, &answers, &wanted) else {
+            panic!("node 1 drains");
+        };
+        assert_eq!(next, BTreeSet::from([2, 3]));
+        assert!(!answers.majority(&next), "node 3 is down, and with node 1 gone node 2 would be alone");
+        assert!(answering(&[1, 2, 3]).majority(&next));
+    }
+
+    #[test]
+    fn where_all_are_to_go_they_stay() {
+        let nodes = [1, 2, 3].map(|id| node(id, Membership::Draining));
+        assert_eq!(wanted(&group(1, &[1, 2, 3], &[]), &nodes), [1, 2, 3]);
+    }
+
+    #[test]
+    fn who_follows_and_is_silent_for_long_is_not_waited_for() {
+        let mut nodes = active(&[1, 2, 4, 5]);
+        nodes.push(node(3, Membership::Removed));
+        let group = group(1, &[1, 2, 3], &[4]);
+        let mut answers = answering(&[1, 2, 5]);
+        let mut chosen = || {
+            answers.note([1, 2, 4, 5].into_iter(), BTreeSet::from([1, 2, 5]));
+            voters(&group, &nodes, &answers, &BTreeMap::new(), 3)
+        };
+        for _ in 0..SILENT_LOOKS_MAX {
+            assert_eq!(chosen(), BTreeSet::from([1, 2, 4]), "it may be busy");
+        }
+        assert_eq!(chosen(), BTreeSet::from([1, 2, 5]));
     }
 
     #[test]
@@ -316,7 +443,9 @@ mod tests {
         let mut groups: Vec<_> =
             (0..5).map(|id| GroupView { partition: id, ..group(1, &[1, 2, 3], &[]) }).collect();
         let mut moves = 0;
-        while let Some((partition, Step::Transfer { to })) = even_out(&groups, &nodes, &reachable) {
+        let dear = BTreeSet::from([3]);
+        while let Some((partition, Step::Transfer { to })) = even_out(&groups, &dear, &nodes, &reachable) {
+            assert_ne!(partition.0, 3, "what is in flight there would be lost");
             groups[usize::from(partition.0)].leader = Some(to);
             moves += 1;
         }

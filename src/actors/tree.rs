@@ -13,6 +13,7 @@ use crate::runners::Registry;
 use crate::world::World;
 
 use super::admission::Admission;
+use super::aloft::Aloft;
 use super::directory::Directory;
 use super::disk::Disk;
 use super::fitness::Fitness;
@@ -58,6 +59,7 @@ impl Tree {
                     runners: runners.clone(),
                     world: world.clone(),
                     directory: Directory::default(),
+                    aloft: Aloft::default(),
                     disk: disk.clone(),
                 })
             })

@@ -35,9 +35,14 @@ pub(super) async fn finished(
     let mut watch = handle.watch(id);
     loop {
         // The state of this node is enough to see the end by. If another one recorded the submission, this one
-        // hears of it in a moment.
+        // hears of it in a moment; an end before that was undone by a retry.
         match handle.glance(caller, id).await {
-            Ok(record) if record.execution.status.is_finished() => return Ok(record),
+            Ok(seen)
+                if seen.execution.status.is_finished()
+                    && seen.execution.version >= record.execution.version =>
+            {
+                return Ok(seen);
+            }
             Ok(_) | Err(Error::Rejected(Rejection::ExecutionNotFound { .. })) => {}
             Err(error) => return Err(error),
         }

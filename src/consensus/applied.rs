@@ -1,5 +1,6 @@
 //! The state of one partition together with its place in the log.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -96,7 +97,7 @@ impl Applied {
     }
 
     /// Who votes.
-    pub(super) fn voters(&self) -> Vec<u64> {
+    pub(super) fn voters(&self) -> BTreeSet<u64> {
         self.positions().membership().voter_ids().collect()
     }
 

@@ -78,7 +78,7 @@ impl Group {
 
         let (wishes, queue) = mpsc::channel(QUEUE_LEN);
         let (watch, leadership) = watch::channel(Leadership::Following { leader: None });
-        let lease = Lease { node: config.node, raft: raft.clone(), applied: applied.clone(), length };
+        let lease = Lease::new(config.node, raft.clone(), applied.clone(), length);
         let herald = Herald {
             partition,
             node: config.node,

@@ -13,6 +13,7 @@
 //! committed, but what it reads may be old. `Handle::linearize` asks a quorum.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
@@ -34,6 +35,9 @@ use super::{Command, Leadership, Reply};
 /// Leases after which a leader that hears nothing gives up: time for an election, in which it would have been replaced
 /// if it were not heard.
 const LEASES_DEAF_MAX: u32 = 2;
+
+/// The wait before a leadership that could not be announced is looked at again.
+const ANNOUNCE_AGAIN: Duration = Duration::from_millis(1);
 
 /// Announces this node's leaderships of one partition and tells of everyone's.
 pub(super) struct Herald {
@@ -58,17 +62,38 @@ pub(super) struct Lease {
     pub(super) applied: Arc<Applied>,
     /// How long a quorum may be silent before this node does not act any more.
     pub(super) length: Duration,
+    /// The term of a leadership of this node that it has asked another one to end.
+    given_back: Arc<AtomicU64>,
 }
 
 impl Lease {
-    /// Whether a quorum has answered within the lease. A leader without one may have been replaced already.
+    pub(super) fn new(node: u64, raft: Raft, applied: Arc<Applied>, length: Duration) -> Self {
+        Self { node, raft, applied, length, given_back: Arc::default() }
+    }
+
+    /// Another node is about to be asked to lead: from then on it may be elected at any moment. Raft, too, takes
+    /// nothing more under this leadership.
+    pub(super) fn give_back(&self) {
+        if let Belief::Leading(leader) = Belief::of(&self.raft.server_metrics().borrow_watched()) {
+            self.given_back.store(leader.term, Ordering::SeqCst);
+        }
+    }
+
+    fn is_given_back(&self) -> bool {
+        let term = self.raft.server_metrics().borrow_watched().vote.leader_id.term;
+        self.given_back.load(Ordering::SeqCst) == term
+    }
+
+    /// Whether a quorum has answered within the lease. A leader without one may have been replaced already, and so may
+    /// one that has asked for it.
     pub(super) fn holds(&self) -> bool {
         let fresh = || {
             let metrics = self.raft.data_metrics();
             let acked = metrics.borrow_watched().last_quorum_acked;
             acked.is_some_and(|at| at.elapsed() < self.length)
         };
-        self.applied.is_sole_voter(self.node) || fresh() || planted::is(Bug::LeaseUnchecked)
+        let kept = || self.applied.is_sole_voter(self.node) || fresh() && !self.is_given_back();
+        kept() || planted::is(Bug::LeaseUnchecked)
     }
 }
 
@@ -148,7 +173,9 @@ impl Herald {
                 (Belief::Leading(leader), _) => {
                     self.tell(Leadership::Following { leader: None });
                     announced = self.announce(leader).await.map(|epoch| (leader, epoch));
-                    continue;
+                    if announced.is_some() {
+                        continue;
+                    }
                 }
                 (Belief::Following(leader), _) => {
                     announced = None;
@@ -157,12 +184,15 @@ impl Herald {
                 }
             }
             let changed = metrics.changed();
-            let changed = match announced {
+            let look_again = match (belief, announced) {
+                (Belief::Leading(_), None) => Some(ANNOUNCE_AGAIN),
                 // Silence is a change too, and nobody tells of it.
-                Some(_) if !self.applied.is_sole_voter(self.node) => {
-                    tokio::time::timeout(self.lease.length / 4, changed).await.unwrap_or(Ok(()))
-                }
-                Some(_) | None => changed.await,
+                (_, Some(_)) if !self.applied.is_sole_voter(self.node) => Some(self.lease.length / 4),
+                (_, Some(_) | None) => None,
+            };
+            let changed = match look_again {
+                Some(wait) => tokio::time::timeout(wait, changed).await.unwrap_or(Ok(())),
+                None => changed.await,
             };
             if changed.is_err() {
                 return;
@@ -176,6 +206,7 @@ impl Herald {
         let others: Vec<u64> = others.collect();
         let Some(to) = others.get(asked % others.len().max(1)) else { return };
         tracing::info!(partition = %self.partition, to, "a leader that hears nothing asks another node to lead");
+        self.lease.give_back();
         // If Raft has ended, so has this in a moment.
         let _asked = self.raft.trigger().transfer_leader(*to).await;
     }
@@ -204,12 +235,8 @@ impl Herald {
                 }
                 Answer(other) => unreachable!("an announcement is answered by {other:?}"),
             },
-            Some(None) => {
-                // Leadership is gone again; Raft will say so in a moment.
-                tokio::time::sleep(Duration::from_millis(1)).await;
-                None
-            }
-            None => None,
+            // Leadership is gone again, or Raft has ended: it will say so in a moment.
+            Some(None) | None => None,
         }
     }
 

@@ -166,6 +166,7 @@ impl Handle {
                     Leadership::Following { .. } | Leadership::Leading { .. } => {}
                 }
                 points::cross(Point::HandOverBefore).await;
+                group.lease.give_back();
                 group.raft.trigger().transfer_leader(to).await.map_err(|_| Error::Stopped)?;
                 points::cross(Point::HandOverAsked).await;
                 if let Ok(Err(_)) = tokio::time::timeout(TRANSFER_AGAIN, leadership.changed()).await {
@@ -178,10 +179,11 @@ impl Handle {
         tokio::time::timeout(TRANSFER_DEADLINE, moved).await.unwrap_or(Err(Error::Timeout { ms }))
     }
 
-    /// Whether this node stands in elections. It goes on voting, and leads what it leads.
-    pub fn set_electable(&self, electable: bool) {
+    /// Says in which partitions this node stands for election, by who votes there. It goes on voting, and leads what it
+    /// leads.
+    pub fn set_electable(&self, among: impl Fn(&BTreeSet<u64>) -> bool) {
         for group in self.all_groups() {
-            group.raft.runtime_config().elect(electable);
+            group.raft.runtime_config().elect(among(&group.applied.voters()));
         }
     }
 

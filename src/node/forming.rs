@@ -65,11 +65,12 @@ pub(super) fn identify(
 }
 
 /// What other nodes are told of this one.
-pub(super) fn me(identity: &Identity) -> Result<Me, Error> {
+pub(super) fn me(identity: &Identity, lease_ms: u64) -> Result<Me, Error> {
     Ok(Me {
         cluster: identity.cluster.clone(),
         node: identity.node,
         partitions: identity.partitions,
+        lease_ms,
         incarnation: incarnation(&identity.incarnation)?,
         formed: identity.formed,
     })

@@ -30,7 +30,7 @@ impl Peering {
     ) -> Result<Self, Error> {
         let cluster = &settings.cluster;
         let tls = certificates(cluster, identity.node)?;
-        let me = forming::me(identity)?;
+        let me = forming::me(identity, settings.raft.election_max_ms)?;
         let peers = Peers::new(me, Arc::new(TcpDial::new(tls.clone())), world.entropy.clone(), false);
         peers.set_addresses(cluster.addresses());
         if cluster.listen.is_empty() {

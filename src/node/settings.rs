@@ -120,7 +120,7 @@ pub struct RaftSettings {
     pub heartbeat_ms: u64,
     /// The shortest election timeout in milliseconds.
     pub election_min_ms: u64,
-    /// The longest election timeout in milliseconds.
+    /// The longest election timeout in milliseconds, and the lease: the same on all nodes.
     pub election_max_ms: u64,
 }
 

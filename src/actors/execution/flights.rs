@@ -7,7 +7,7 @@ use ractor::ActorRef;
 
 use crate::consensus::Record;
 use crate::engine;
-use crate::engine::definition::Spec;
+use crate::engine::definition::{OnLost, Spec};
 use crate::engine::model::{Effect, Event, Input, Millis, StepKey, Timestamp};
 use crate::points::{self, Point};
 use crate::runners::Attempt;
@@ -93,7 +93,8 @@ impl State {
                         params,
                         deadline,
                     };
-                    self.take_off(step, runner, ready, myself).await;
+                    let once = spec.steps[step.index.usize()].on_lost == OnLost::Uncertain;
+                    self.take_off(step, runner, ready, once, myself).await;
                 }
             }
         }
@@ -105,6 +106,7 @@ impl State {
         step: StepKey,
         runner: String,
         attempt: Attempt,
+        once: bool,
         myself: &ActorRef<Message>,
     ) {
         let number = attempt.attempt;
@@ -112,11 +114,12 @@ impl State {
         let left = attempt
             .deadline
             .map(|deadline| Duration::from_micros(deadline.micros().saturating_sub(now.micros())));
+        let (runners, mark) = (self.partition.runners.clone(), || self.partition.aloft.take_off(once));
         let myself = myself.clone();
         let landed = move |outcome| {
             let _gone = myself.send_message(Message::Landed { step, attempt: number, outcome });
         };
-        match flight::launch(self.partition.runners.clone(), runner, attempt, left, landed).await {
+        match flight::launch(runners, runner, attempt, left, mark, landed).await {
             Launch::Landed(outcome) => self.landed.push_back((step, number, outcome)),
             Launch::Flying(flight) => {
                 self.flights.insert(step, flight);

@@ -73,6 +73,7 @@ struct State {
     flights: BTreeMap<StepKey, Flight>,
     /// Outcomes that were there at once, in order.
     landed: VecDeque<(StepKey, AttemptNumber, Outcome)>,
+    /// What the timers know, as far as this actor does: one before it may have told them something.
     timer_set: Option<Timestamp>,
     gone: bool,
 }
@@ -117,6 +118,16 @@ impl Actor for ExecutionActor {
         Ok(())
     }
 
+    /// Ends the attempts in flight now. The state goes into the supervisor's mailbox, and may lie there for a while.
+    async fn post_stop(
+        &self,
+        _myself: ActorRef<Message>,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        state.flights.clear();
+        Ok(())
+    }
+
     async fn handle_supervisor_evt(
         &self,
         _myself: ActorRef<Message>,
@@ -129,6 +140,10 @@ impl Actor for ExecutionActor {
 
 impl State {
     fn new(start: Start) -> Self {
+        let timer_set = match start.first {
+            First::Birth(_) => None,
+            First::Errand(_) => Some(Timestamp::from_micros(0)),
+        };
         Self {
             partition: start.partition,
             tenure: start.tenure,
@@ -139,7 +154,7 @@ impl State {
             record: None,
             flights: BTreeMap::new(),
             landed: VecDeque::new(),
-            timer_set: None,
+            timer_set,
             gone: false,
         }
     }

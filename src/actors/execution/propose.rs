@@ -133,6 +133,11 @@ impl State {
         let mut wait = PATIENCE_FIRST;
         let (mut reloads, mut held) = (0, false);
         loop {
+            // An actor may begin to run when its leadership is over already, and hold another one's attempts for lost.
+            if !self.leads() {
+                self.gone = true;
+                return Err(self.partition.no_leader());
+            }
             let error = match self.propose(input.clone()).await? {
                 Proposed::TooLarge { bytes, .. } if patience == Patience::Owed && !held => {
                     // While it is paused nothing starts, so that the outcome alone fits.
@@ -158,10 +163,6 @@ impl State {
             }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(PATIENCE_MAX);
-            if !self.leads() {
-                self.gone = true;
-                return Err(self.partition.no_leader());
-            }
         }
     }
 

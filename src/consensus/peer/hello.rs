@@ -37,6 +37,8 @@ pub struct Me {
     pub node: u64,
     /// How many data partitions it was told there are.
     pub partitions: u16,
+    /// How long a leader that was answered may rely on it, in milliseconds: `raft.election_max_ms`.
+    pub lease_ms: u64,
     /// Its disk.
     pub incarnation: Incarnation,
     /// The node has a place in the cluster. Before that it waits for the others, or asks to join.
@@ -81,6 +83,7 @@ pub(super) struct Hello {
     pub(super) incarnation: Incarnation,
     /// Whom the caller means; nobody in particular if 0.
     pub(super) to: u64,
+    pub(super) lease_ms: u64,
 }
 
 /// The nodes this node knows: their disks, and who is gone for good. Cheap to clone.
@@ -148,6 +151,7 @@ pub(super) async fn introduce(
         partitions: me.partitions,
         incarnation: me.incarnation,
         to,
+        lease_ms: me.lease_ms,
     };
     Frame::new(Kind::Hello, 0, codec::encode(HELLO, VERSION, &hello)).write(stream).await.map_err(lost)?;
     stream.flush().await.map_err(lost)?;
@@ -211,6 +215,13 @@ fn judge(
         return Err(format!(
             "this cluster has {} data partitions, not {}; raft.partitions has to be the same on all nodes",
             me.partitions, hello.partitions
+        ));
+    }
+    if hello.lease_ms != me.lease_ms {
+        // One would elect while the other still relies on its lease.
+        return Err(format!(
+            "raft.election_max_ms is {} here, not {}; it has to be the same on all nodes: stop them all to change it",
+            me.lease_ms, hello.lease_ms
         ));
     }
     if hello.node == me.node && hello.incarnation != me.incarnation {

@@ -23,6 +23,10 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
 /// How long a new connection has for its hello. Afterwards it may be silent.
 const HELLO_DEADLINE: Duration = Duration::from_secs(5);
 
+/// How long a node may take to put a snapshot that has arrived in the place of its state: it syncs and reads all of
+/// it. A node that dies meanwhile is noticed by its connection.
+const INSTALL_DEADLINE: Duration = Duration::from_secs(600);
+
 /// After a failure nobody dials again for so long. Raft's own pauses come on top.
 const DIAL_AGAIN: Duration = Duration::from_millis(50);
 
@@ -230,15 +234,17 @@ impl Inner {
         link.ask(call.encode(), left).await
     }
 
+    /// Where a node listens. Raft goes on with the address that a node had when it began to talk to it.
+    fn address_of(&self, to: &Address) -> Result<String, Unanswered> {
+        let book = self.book.read().unwrap_or_else(PoisonError::into_inner);
+        let told = || Some(to.address.clone()).filter(|address| !address.is_empty());
+        let unknown = || Unanswered::Unreachable(format!("nobody knows where node {} listens", to.node));
+        book.get(&to.node).cloned().or_else(told).ok_or_else(unknown)
+    }
+
     /// The connection to a node, made now if there is none.
     async fn link(self: &Arc<Self>, to: &Address, lane: Lane) -> Result<Arc<Link>, Unanswered> {
-        let address = if to.address.is_empty() {
-            let book = self.book.read().unwrap_or_else(PoisonError::into_inner);
-            let unknown = || Unanswered::Unreachable(format!("nobody knows where node {} listens", to.node));
-            book.get(&to.node).cloned().ok_or_else(unknown)?
-        } else {
-            to.address.clone()
-        };
+        let address = self.address_of(to)?;
         let place = {
             let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
             places.entry((to.node, lane)).or_default().clone()
@@ -311,7 +317,7 @@ impl Inner {
         }
         tracing::info!(node = to.node, group = to.group, bytes = sent, "a snapshot was sent");
         let finish = host::encode_number(session);
-        let answer = self.call(to, Lane::Bulk, Errand::SnapshotFinish, finish, deadline * 10).await?;
+        let answer = self.call(to, Lane::Bulk, Errand::SnapshotFinish, finish, INSTALL_DEADLINE).await?;
         Response::decode(&answer).map_err(|error| Unanswered::Lost(error.to_string()))
     }
 

@@ -13,7 +13,7 @@ use super::tls::{TlsError, TlsFiles, TlsSettings};
 
 fn node(id: u64) -> Me {
     let incarnation = Incarnation(u128::from(id) + 100);
-    Me { cluster: "blue".to_owned(), node: id, partitions: 4, incarnation, formed: true }
+    Me { cluster: "blue".to_owned(), node: id, partitions: 4, lease_ms: 300, incarnation, formed: true }
 }
 
 /// One dials, the other answers, and knows `known`.
@@ -51,6 +51,8 @@ async fn who_does_not_belong_is_refused_and_told_why() {
     assert_eq!(reason(meet(node(1), 3, node(2), &known).await), "this is node 2, not node 3");
     let halved = Me { partitions: 2, ..node(1) };
     assert!(reason(meet(halved, 2, node(2), &known).await).contains("raft.partitions"));
+    let hasty = Me { lease_ms: 200, ..node(1) };
+    assert!(reason(meet(hasty, 2, node(2), &known).await).contains("raft.election_max_ms"));
     let empty = Me { incarnation: Incarnation(7), ..node(1) };
     assert!(reason(meet(empty, 2, node(2), &known).await).contains("another disk"));
     let twin = Me { incarnation: Incarnation(7), ..node(2) };

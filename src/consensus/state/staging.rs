@@ -75,11 +75,13 @@ impl Staging {
         let _turn = machine.turn();
         // Most of the work is done while the old state is still read.
         machine.disk.sync()?;
-        let arrived = State::load(&machine.disk.reading_other(self.other), &machine.limits)?;
+        let mut arrived = State::load(&machine.disk.reading_other(self.other), &machine.limits)?;
         let replaced = {
             let mut state = machine.state();
             machine.walks.spoil();
             machine.disk.swap_to(self.other)?;
+            // Nothing that was read of the old state comes into the cache of the new one.
+            arrived.checkpoints = state.checkpoints + 1;
             std::mem::replace(&mut *state, arrived)
         };
         drop(replaced);

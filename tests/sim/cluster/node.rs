@@ -271,6 +271,7 @@ fn peers(seat: &Seat, doors: &Doors) -> Peers {
         cluster: "simulated".to_owned(),
         node: seat.node,
         partitions: seat.consensus.partitions,
+        lease_ms: seat.consensus.election_ms.1,
         incarnation: Incarnation(seat.node.into()),
         formed: seat.formed.load(Ordering::Relaxed),
     };
