@@ -234,17 +234,9 @@ impl Inner {
         link.ask(call.encode(), left).await
     }
 
-    /// Where a node listens. Raft goes on with the address that a node had when it began to talk to it.
-    fn address_of(&self, to: &Address) -> Result<String, Unanswered> {
-        let book = self.book.read().unwrap_or_else(PoisonError::into_inner);
-        let told = || Some(to.address.clone()).filter(|address| !address.is_empty());
-        let unknown = || Unanswered::Unreachable(format!("nobody knows where node {} listens", to.node));
-        book.get(&to.node).cloned().or_else(told).ok_or_else(unknown)
-    }
-
     /// The connection to a node, made now if there is none.
     async fn link(self: &Arc<Self>, to: &Address, lane: Lane) -> Result<Arc<Link>, Unanswered> {
-        let address = self.address_of(to)?;
+        let address = whereabouts(&self.book.read().unwrap_or_else(PoisonError::into_inner), to)?;
         let place = {
             let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
             places.entry((to.node, lane)).or_default().clone()
@@ -357,6 +349,13 @@ impl Inner {
         *chunks = Some(reading);
         next.transpose().map_err(|error| Unanswered::Lost(error.to_string()))
     }
+}
+
+/// Where a node listens, as it said last. Raft goes on with the address that it had when Raft began to talk to it.
+pub(super) fn whereabouts(book: &BTreeMap<u64, String>, to: &Address) -> Result<String, Unanswered> {
+    let told = || Some(to.address.clone()).filter(|address| !address.is_empty());
+    let unknown = || Unanswered::Unreachable(format!("nobody knows where node {} listens", to.node));
+    book.get(&to.node).cloned().or_else(told).ok_or_else(unknown)
 }
 
 impl Transport for Peers {

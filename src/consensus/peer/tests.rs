@@ -5,15 +5,26 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
 use super::super::Unanswered;
+use super::super::network::Address;
 use super::frame::{FRAME_BYTES_MAX, Frame, Kind};
 use super::hello::{self, Acquaintances, Incarnation, Known, Me, Welcome};
 use super::link::Link;
+use super::peers::whereabouts;
 use super::request::{Call, Errand};
 use super::tls::{TlsError, TlsFiles, TlsSettings};
 
 fn node(id: u64) -> Me {
     let incarnation = Incarnation(u128::from(id) + 100);
     Me { cluster: "blue".to_owned(), node: id, partitions: 4, lease_ms: 300, incarnation, formed: true }
+}
+
+#[test]
+fn a_node_is_called_where_it_said_last_that_it_listens() {
+    let address = |address: &str| Address { node: 3, address: address.to_owned(), group: 1 };
+    let book = BTreeMap::from([(3, "new:1".to_owned())]);
+    assert_eq!(whereabouts(&book, &address("old:1")).unwrap(), "new:1", "Raft still has the old one");
+    assert_eq!(whereabouts(&BTreeMap::new(), &address("old:1")).unwrap(), "old:1");
+    assert!(whereabouts(&BTreeMap::new(), &address("")).is_err());
 }
 
 /// One dials, the other answers, and knows `known`.
