@@ -3,7 +3,8 @@
 //! The node that leads the catalogue is the steward. It compares what should be with what is and takes one step at
 //! a time, the next when the last is committed: a new node follows first and votes when it has caught up; a
 //! node that drains hands its leaderships over before it loses its vote. No vote is moved unless a majority of those
-//! who are to vote answers. When everybody votes where they should, leaderships are evened out. A steward that falls leaves nothing half done that the next one does not see.
+//! who are to vote answers. When everybody votes where they should, leaderships are evened out. A steward that falls
+//! leaves nothing half done that the next one does not see.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -208,22 +209,16 @@ fn step(
     let leader = group.leader.filter(|leader| !wanted.contains(leader) || !active(leader));
     let fit = |id: &&u64| active(id) && answering.now.contains(id) && ready(id);
     let heir = wanted.iter().find(|id| group.voters.contains(id) && fit(id));
-    if *wanted == group.voters
-        && let (Some(_), Some(to)) = (leader, heir)
-    {
+    if wanted.iter().any(|id| !group.voters.contains(id) && !ready(&id)) {
+        return None;
+    }
+    if let (Some(_), Some(to)) = (leader, heir) {
         return Some(Step::Transfer { to: *to });
     }
     if *wanted != group.voters {
-        if !wanted.iter().all(|id| ready(&id))
-            && wanted.iter().any(|id| !group.voters.contains(id) && !ready(&id))
-        {
-            return None;
-        }
-        return Some(match (leader, heir) {
-            (Some(_), Some(to)) => Step::Transfer { to: *to },
-            // It leads on until one of the new voters can take over: a leader without a vote may not hear of the next.
-            (leader, _) => Step::SetVoters(wanted.iter().copied().chain(leader).collect()),
-        });
+        // It leads on until one of the new voters can take over: a leader without a vote may not hear of the next.
+        let next: BTreeSet<u64> = wanted.iter().copied().chain(leader).collect();
+        return (next != group.voters).then_some(Step::SetVoters(next));
     }
     let there: BTreeSet<u64> = there.map(|node| node.id).collect();
     let stays = |id: &u64| there.contains(id) && holds(id);
@@ -290,6 +285,10 @@ mod tests {
         Answering { now: now.iter().copied().collect(), ..Answering::default() }
     }
 
+    fn everybody() -> Answering {
+        answering(&[1, 2, 3, 4])
+    }
+
     fn wanted(group: &GroupView, nodes: &[NodeRecord]) -> Vec<u64> {
         let all: Vec<u64> = nodes.iter().map(|node| node.id).collect();
         voters(group, nodes, &answering(&all), &BTreeMap::new(), 3).into_iter().collect()
@@ -315,15 +314,15 @@ mod tests {
         let all = BTreeSet::from([1, 2, 3]);
         let mut group = group(1, &[1], &[]);
         assert_eq!(
-            step(&group, &nodes, &answering(&[1, 2, 3, 4]), &all),
+            step(&group, &nodes, &everybody(), &all),
             Some(Step::AddLearner { node: 2, address: "n2".into() })
         );
         group.learners.extend([2, 3]);
         group.addresses.extend([(2, "n2".into()), (3, "n3".into())]);
         group.behind.extend([(2, 0), (3, 100_000)]);
-        assert_eq!(step(&group, &nodes, &answering(&[1, 2, 3, 4]), &all), None, "node 3 is still far behind");
+        assert_eq!(step(&group, &nodes, &everybody(), &all), None, "node 3 is still far behind");
         group.behind.insert(3, 10);
-        assert_eq!(step(&group, &nodes, &answering(&[1, 2, 3, 4]), &all), Some(Step::SetVoters(all.clone())));
+        assert_eq!(step(&group, &nodes, &everybody(), &all), Some(Step::SetVoters(all.clone())));
     }
 
     #[test]
@@ -333,14 +332,14 @@ mod tests {
         let mut group = group(1, &[1, 2, 3], &[4]);
         let all = BTreeSet::from([2, 3, 4]);
         assert_eq!(wanted(&group, &nodes), [2, 3, 4]);
-        assert_eq!(step(&group, &nodes, &answering(&[1, 2, 3, 4]), &all), Some(Step::Transfer { to: 2 }));
+        assert_eq!(step(&group, &nodes, &everybody(), &all), Some(Step::Transfer { to: 2 }));
         group.leader = Some(2);
-        assert_eq!(step(&group, &nodes, &answering(&[1, 2, 3, 4]), &all), Some(Step::SetVoters(all.clone())));
+        assert_eq!(step(&group, &nodes, &everybody(), &all), Some(Step::SetVoters(all.clone())));
         group.voters = all.clone();
         group.learners = BTreeSet::from([1]);
-        assert_eq!(step(&group, &nodes, &answering(&[1, 2, 3, 4]), &all), Some(Step::RemoveLearner(1)));
+        assert_eq!(step(&group, &nodes, &everybody(), &all), Some(Step::RemoveLearner(1)));
         group.learners.clear();
-        assert_eq!(step(&group, &nodes, &answering(&[1, 2, 3, 4]), &all), None);
+        assert_eq!(step(&group, &nodes, &everybody(), &all), None);
     }
 
     #[test]
@@ -354,22 +353,19 @@ mod tests {
         let stays = wanted(&group, &[1, 2, 3]);
         assert_eq!(stays, BTreeSet::from([1, 2, 3]), "node 4 does not answer");
         assert_eq!(
-            step(&group, &nodes, &answering(&[1, 2, 3, 4]), &stays),
+            step(&group, &nodes, &everybody(), &stays),
             Some(Step::Transfer { to: 2 }),
             "but it need not lead"
         );
         group.leader = Some(2);
-        assert_eq!(step(&group, &nodes, &answering(&[1, 2, 3, 4]), &stays), None);
+        assert_eq!(step(&group, &nodes, &everybody(), &stays), None);
         group.learners.insert(4);
         group.addresses.insert(4, "n4".into());
         let moves = wanted(&group, &[1, 2, 3]);
         assert_eq!(moves, BTreeSet::from([2, 3, 4]), "node 4 is busy with what it was sent");
-        assert_eq!(step(&group, &nodes, &answering(&[1, 2, 3, 4]), &moves), None, "it is not there yet");
+        assert_eq!(step(&group, &nodes, &everybody(), &moves), None, "it is not there yet");
         group.behind.insert(4, 0);
-        assert_eq!(
-            step(&group, &nodes, &answering(&[1, 2, 3, 4]), &moves),
-            Some(Step::SetVoters(moves.clone()))
-        );
+        assert_eq!(step(&group, &nodes, &everybody(), &moves), Some(Step::SetVoters(moves.clone())));
     }
 
     #[test]
@@ -377,10 +373,10 @@ mod tests {
         let mut group = group(1, &[1, 2, 3, 4], &[]);
         group.changing = true;
         let all = BTreeSet::from([1, 2, 3]);
-        assert_eq!(finish(&group, &answering(&[1, 2, 3, 4]), &all), Step::SetVoters(all.clone()));
+        assert_eq!(finish(&group, &everybody(), &all), Step::SetVoters(all.clone()));
         let others = BTreeSet::from([2, 3, 5]);
         assert_eq!(
-            finish(&group, &answering(&[1, 2, 3, 4]), &others),
+            finish(&group, &everybody(), &others),
             Step::SetVoters(all),
             "the leader stays, node 5 comes later"
         );
