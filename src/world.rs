@@ -4,6 +4,7 @@
 //! goes through tokio's timers, which the simulation drives as well.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::engine::model::Timestamp;
 
@@ -11,6 +12,12 @@ use crate::engine::model::Timestamp;
 pub trait Clock: Send + Sync + 'static {
     /// Now.
     fn now(&self) -> Timestamp;
+
+    /// How long the whole machine has slept since it was started: what `Instant`s do not see. It grows only, and may
+    /// be a little less than the truth. A clock that belongs to no machine never sleeps.
+    fn slept(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// Draws unpredictable bits, for ids and jitter; never for keys.

@@ -15,7 +15,8 @@ use crate::world::World;
 
 use super::applied::Applied;
 use super::fatal::Fatal;
-use super::leadership::{Herald, Lease};
+use super::leadership::Herald;
+use super::lease::Lease;
 use super::log_store::{Found, LogStore};
 use super::network::{Factory, Transport};
 use super::promise::Promise;
@@ -78,7 +79,7 @@ impl Group {
 
         let (wishes, queue) = mpsc::channel(QUEUE_LEN);
         let (watch, leadership) = watch::channel(Leadership::Following { leader: None });
-        let lease = Lease::new(config.node, raft.clone(), applied.clone(), length);
+        let lease = Lease::new(config.node, raft.clone(), applied.clone(), length, &common.world);
         let herald = Herald {
             partition,
             node: config.node,
@@ -106,6 +107,7 @@ impl Group {
             node: config.node,
             raft: raft.clone(),
             applied: applied.clone(),
+            lease: lease.clone(),
             leadership: leadership.clone(),
             patience: Duration::from_millis(config.commit_timeout_ms),
         };

@@ -13,21 +13,20 @@
 //! committed, but what it reads may be old. `Handle::linearize` asks a quorum.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::metrics::RaftServerMetrics;
-use openraft::{Instant, ServerState};
 use tokio::sync::watch;
 
 use crate::engine::model::{Epoch, PartitionId};
-use crate::engine::planted::{self, Bug};
 use crate::points::{self, Point};
 use crate::world::World;
 
 use super::applied::Applied;
 use super::fatal::Fatal;
+use super::lease::Lease;
 use super::state_machine::Raft;
 use super::types::{Answer, LeaderId, Proposal, Types};
 use super::{Command, Leadership, Reply};
@@ -52,49 +51,6 @@ pub(super) struct Herald {
     pub(super) lease: Lease,
     pub(super) watch: watch::Sender<Leadership>,
     pub(super) fatal: Fatal,
-}
-
-/// Whether this node may act as the leader it believes to be. Cheap to clone.
-#[derive(Clone)]
-pub(super) struct Lease {
-    pub(super) node: u64,
-    pub(super) raft: Raft,
-    pub(super) applied: Arc<Applied>,
-    /// How long a quorum may be silent before this node does not act any more.
-    pub(super) length: Duration,
-    /// The term of a leadership of this node that it has asked another one to end.
-    given_back: Arc<AtomicU64>,
-}
-
-impl Lease {
-    pub(super) fn new(node: u64, raft: Raft, applied: Arc<Applied>, length: Duration) -> Self {
-        Self { node, raft, applied, length, given_back: Arc::default() }
-    }
-
-    /// Another node is about to be asked to lead: from then on it may be elected at any moment. Raft, too, takes
-    /// nothing more under this leadership.
-    pub(super) fn give_back(&self) {
-        if let Belief::Leading(leader) = Belief::of(&self.raft.server_metrics().borrow_watched()) {
-            self.given_back.store(leader.term, Ordering::SeqCst);
-        }
-    }
-
-    fn is_given_back(&self) -> bool {
-        let term = self.raft.server_metrics().borrow_watched().vote.leader_id.term;
-        self.given_back.load(Ordering::SeqCst) == term
-    }
-
-    /// Whether a quorum has answered within the lease. A leader without one may have been replaced already, and so may
-    /// one that has asked for it.
-    pub(super) fn holds(&self) -> bool {
-        let fresh = || {
-            let metrics = self.raft.data_metrics();
-            let acked = metrics.borrow_watched().last_quorum_acked;
-            acked.is_some_and(|at| at.elapsed() < self.length)
-        };
-        let kept = || self.applied.is_sole_voter(self.node) || fresh() && !self.is_given_back();
-        kept() || planted::is(Bug::LeaseUnchecked)
-    }
 }
 
 /// How long a leader has heard nothing.
@@ -124,13 +80,13 @@ impl Deafness {
 
 /// What Raft believes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Belief {
+pub(super) enum Belief {
     Leading(LeaderId),
     Following(Option<u64>),
 }
 
 impl Belief {
-    fn of(metrics: &RaftServerMetrics<Types>) -> Self {
+    pub(super) fn of(metrics: &RaftServerMetrics<Types>) -> Self {
         match metrics.state {
             ServerState::Leader => Self::Leading(metrics.vote.leader_id),
             ServerState::Learner | ServerState::Follower | ServerState::Candidate | ServerState::Shutdown => {

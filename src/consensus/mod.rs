@@ -38,6 +38,7 @@ mod fatal;
 mod group;
 mod handle;
 mod leadership;
+mod lease;
 mod log_store;
 mod members;
 mod network;

@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::engine::model::PartitionId;
 
 use super::applied::Applied;
+use super::lease::Lease;
 use super::network::{Address, Answered, Question, Transport, Unanswered};
 use super::state_machine::Raft;
 use super::{Error, Leadership, Request, Response};
@@ -45,6 +46,7 @@ pub(super) struct Confirm {
     pub(super) node: u64,
     pub(super) raft: Raft,
     pub(super) applied: Arc<Applied>,
+    pub(super) lease: Lease,
     pub(super) leadership: watch::Receiver<Leadership>,
     pub(super) patience: Duration,
 }
@@ -66,12 +68,13 @@ impl Confirm {
     async fn with_quorum(&self) -> Result<(), Error> {
         let partition = self.partition;
         let confirm = async {
-            match self.raft.ensure_linearizable(ReadPolicy::LeaseRead).await {
-                Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {
-                    self.raft.ensure_linearizable(ReadPolicy::ReadIndex).await
+            if self.lease.holds() {
+                match self.raft.ensure_linearizable(ReadPolicy::LeaseRead).await {
+                    Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {}
+                    decided => return decided,
                 }
-                decided => decided,
             }
+            self.raft.ensure_linearizable(ReadPolicy::ReadIndex).await
         };
         match tokio::time::timeout(self.patience, confirm).await.map_err(|_| self.late())? {
             Ok(_) => Ok(()),

@@ -1,8 +1,9 @@
 //! The real clock and real entropy: the only place that reads them.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use nix::time::{ClockId, clock_gettime};
 use uuid::Uuid;
 
 use crate::engine::model::Timestamp;
@@ -15,6 +16,17 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// Of the two clocks the one that stands still in sleep is read last: if this thread is stopped between
+    /// the two, that makes it less.
+    fn slept(&self) -> Duration {
+        let [with, without] = [ClockId::CLOCK_BOOTTIME, ClockId::CLOCK_MONOTONIC].map(clock_gettime);
+        match (with, without) {
+            (Ok(with), Ok(without)) => Duration::from(with).saturating_sub(Duration::from(without)),
+            // A kernel without the first clock.
+            (Err(_), _) | (_, Err(_)) => Duration::ZERO,
+        }
     }
 }
 

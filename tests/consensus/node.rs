@@ -17,13 +17,26 @@ use everstep::world::{Clock, Entropy, World};
 /// Longer than anything takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A second per look, so that time never stands still.
+/// A moment per look, so that time never stands still. Its machine sleeps when it is told to.
 #[derive(Default)]
-pub(crate) struct Ticking(AtomicU64);
+pub(crate) struct Ticking {
+    looks: AtomicU64,
+    slept_ms: AtomicU64,
+}
+
+impl Ticking {
+    pub(crate) fn sleep(&self, length: Duration) {
+        self.slept_ms.fetch_add(u64::try_from(length.as_millis()).unwrap(), Ordering::Relaxed);
+    }
+}
 
 impl Clock for Ticking {
     fn now(&self) -> Timestamp {
-        Timestamp::from_micros(1_700_000_000_000_000 + self.0.fetch_add(1, Ordering::Relaxed))
+        Timestamp::from_micros(1_700_000_000_000_000 + self.looks.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn slept(&self) -> Duration {
+        Duration::from_millis(self.slept_ms.load(Ordering::Relaxed))
     }
 }
 
@@ -35,8 +48,8 @@ impl Entropy for Counted {
     }
 }
 
-pub(crate) fn world(seed: u64) -> World {
-    World { clock: Arc::new(Ticking::default()), entropy: Arc::new(Counted(AtomicU64::new(seed))) }
+pub(crate) fn world(seed: u64, clock: Arc<Ticking>) -> World {
+    World { clock, entropy: Arc::new(Counted(AtomicU64::new(seed))) }
 }
 
 /// What survives a node.
@@ -70,6 +83,7 @@ pub(crate) fn decided(epoch: Epoch) -> Moment {
 pub(crate) struct Node {
     pub(crate) consensus: Consensus,
     pub(crate) handle: Handle,
+    pub(crate) clock: Arc<Ticking>,
     log: Log,
 }
 
@@ -87,11 +101,12 @@ impl Node {
             Machine::open(MachineOptions { partition, store: disks.state.clone(), limits }).unwrap()
         };
         let machines = (0..=config.partitions).map(PartitionId).map(machine).collect();
-        let world = world(config.node);
+        let clock = Arc::new(Ticking::default());
+        let world = world(config.node, clock.clone());
         let consensus =
             Consensus::start(config, world, log.clone(), recovered, machines, transport).await.unwrap();
         let handle = consensus.handle();
-        Self { consensus, handle, log }
+        Self { consensus, handle, clock, log }
     }
 
     /// In good order.

@@ -83,6 +83,25 @@ async fn the_others_go_on_without_a_leader_that_was_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_leader_whose_machine_slept_has_no_lease_until_it_is_answered() {
+    let cluster = Cluster::start(4_096).await;
+    cluster.append(&IDS, creation(1)).await;
+    let (leader, _) = cluster.leader(&IDS).await;
+    let node = &cluster.nodes[&leader];
+    assert!(node.handle.holds_lease(PARTITION));
+    cluster.network.isolate(leader);
+    node.clock.sleep(Duration::from_secs(60));
+    assert!(!node.handle.holds_lease(PARTITION), "whoever answered did before");
+
+    cluster.network.heal();
+    cluster.append(&IDS, creation(2)).await;
+    let (leader, _) = cluster.leader(&IDS).await;
+    cluster.nodes[&leader].handle.linearize(PARTITION).await.unwrap();
+    assert!(cluster.nodes[&leader].handle.holds_lease(PARTITION), "it was answered since");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_missed_more_than_the_log_keeps_gets_a_snapshot() {
     let mut cluster = Cluster::start(16).await;
     cluster.append(&IDS, creation(0)).await;
