@@ -43,6 +43,8 @@ pub(crate) enum Question {
     Definition(SpecHash),
     /// How many of a workflow are unfinished.
     Unfinished(TenantId, WorkflowId),
+    /// What came of an idempotency key, by its hash.
+    Claimed(TenantId, [u8; 32]),
 }
 
 /// What is answered. Add variants at the end.
@@ -53,6 +55,8 @@ pub(crate) enum Found {
     List(Page),
     Definition(Arc<str>),
     Unfinished(usize),
+    /// Which execution, and the hash of its request.
+    Claimed(Option<(ExecutionId, [u8; 32])>),
 }
 
 /// Who holds the partitions this node may not hold, as their leaders said last.
@@ -177,6 +181,10 @@ impl Handle {
             Question::Definition(hash) => Found::Definition(read::spec_text(partition, *hash)?),
             Question::Unfinished(tenant, workflow) => {
                 Found::Unfinished(machine.running_of(tenant, *workflow))
+            }
+            Question::Claimed(tenant, key) => {
+                let claimed = machine.claimed(tenant, key);
+                Found::Claimed(claimed.map_err(|error| failed("read an idempotency key", &error))?)
             }
         })
     }

@@ -22,6 +22,7 @@ use super::handle::Handle;
 use super::partition::Partition;
 use super::passing::{Answer, Ask, Begin};
 use super::read;
+use super::reading::{Found, Question};
 use super::request::{Caller, Error, Submission, Submitted, What};
 use super::route::{ANSWER_MAX, Repeat, misplaced, unknown};
 
@@ -37,8 +38,43 @@ impl Handle {
     /// Begins an execution. When this answers, it is durable.
     pub async fn submit(&self, caller: &Caller, submission: Submission) -> Result<Submitted, Error> {
         let _permit = self.inner.admission.submission(&caller.tenant)?;
+        let refused = match self.submit_new(caller, &submission).await {
+            Err(refused) if depends_on_when(&refused) => refused,
+            answer => return answer,
+        };
+        match (&submission.idempotency_key, &submission.what) {
+            (Some(key), What::Workflow { id, .. }) => {
+                let claim = claim_of(key, id.as_bytes(), &submission);
+                self.submitted_before(caller, key, claim).await?.ok_or(refused)
+            }
+            (Some(_), What::Inline { .. }) | (None, _) => Err(refused),
+        }
+    }
+
+    /// What came of the same submission, if it was made before: what has been refused since does not undo it.
+    async fn submitted_before(
+        &self,
+        caller: &Caller,
+        key: &str,
+        claim: Claim,
+    ) -> Result<Option<Submitted>, Error> {
+        let id = self.new_id(caller, Some(key));
+        let question = Question::Claimed(caller.tenant.clone(), claim.key);
+        let id = match self.ask_state(self.partition_of(id), question).await? {
+            Found::Claimed(Some((id, request))) if request == claim.request => id,
+            Found::Claimed(_) => return Ok(None),
+            other => return Err(misplaced(&other)),
+        };
+        let record = self.execution(caller, id).await?;
+        Ok(Some(Submitted { record, existing: true }))
+    }
+
+    async fn submit_new(&self, caller: &Caller, submission: &Submission) -> Result<Submitted, Error> {
         let chosen = self.choose(caller, &submission.what).await?;
-        let claim = submission.idempotency_key.as_deref().map(|key| claim_of(key, &submission, &chosen));
+        let SpecHash(hash) = &chosen.spec.hash;
+        // The same workflow asked for again is the same request, whatever its version is by now.
+        let of = chosen.workflow.as_ref().map_or(&hash[..], |id| id.as_bytes());
+        let claim = submission.idempotency_key.as_deref().map(|key| claim_of(key, of, submission));
         let id = self.new_id(caller, submission.idempotency_key.as_deref());
         let Chosen { spec, text, workflow, version } = chosen;
         let begin = Begin {
@@ -48,8 +84,8 @@ impl Handle {
             text,
             workflow,
             version,
-            input: submission.input,
-            labels: submission.labels,
+            input: submission.input.clone(),
+            labels: submission.labels.clone(),
             claim,
             again: false,
         };
@@ -199,14 +235,29 @@ fn slot_of(caller: &Caller, key: &str) -> u16 {
     u16::from_be_bytes([digest[0], digest[1]]) % ExecutionId::SLOTS
 }
 
-fn claim_of(key: &str, submission: &Submission, chosen: &Chosen) -> Claim {
-    let mut request = Sha256::new();
-    let SpecHash(spec) = chosen.spec.hash;
-    match chosen.workflow {
-        // The same workflow asked for again is the same request, whatever its version is by now.
-        Some(id) => request.update(id.as_bytes()),
-        None => request.update(spec),
+/// Whether the same request may have been taken before.
+fn depends_on_when(refused: &Error) -> bool {
+    match refused {
+        Error::Rejected(_)
+        | Error::WorkflowNotFound { .. }
+        | Error::VersionNotFound { .. }
+        | Error::DiskScarce { .. } => true,
+        Error::Definition(_)
+        | Error::VersionConflict { .. }
+        | Error::NodeNotFound { .. }
+        | Error::NodeRefused(_)
+        | Error::StillHolds { .. }
+        | Error::KeyReused
+        | Error::Overloaded { .. }
+        | Error::Elsewhere { .. }
+        | Error::Unavailable { .. } => false,
     }
+}
+
+/// `of`: what identifies the definition.
+fn claim_of(key: &str, of: &[u8], submission: &Submission) -> Claim {
+    let mut request = Sha256::new();
+    request.update(of);
     request.update(submission.input.as_str());
     for (name, value) in &submission.labels {
         request.update([0]);

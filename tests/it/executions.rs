@@ -88,6 +88,36 @@ async fn a_key_makes_a_submission_happen_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_is_answered_although_a_new_submission_would_be_refused() {
+    let server = Server::start().await;
+    let id = server.workflow(noops("kept", 1)).await;
+    let trigger = |key: &str, n: u32| {
+        server
+            .request("POST", &format!("/api/workflows/{id}/trigger"))
+            .header("Idempotency-Key", key)
+            .json(&json!({"input": {"n": n}}))
+    };
+    let first = answer(trigger("order-7", 1)).await;
+    server.finished(first.body["execution_id"].as_str().unwrap()).await;
+
+    let mut stricter = noops("kept", 1);
+    stricter["input"] = json!({"required": ["name"]});
+    let updated = server.call("PUT", &format!("/api/workflows/{id}"), Some(stricter)).await;
+    assert_eq!(updated.status, 200, "{}", updated.text);
+    let repeat = answer(trigger("order-7", 1)).await;
+    assert_eq!(repeat.body["execution_id"], first.body["execution_id"], "{}", repeat.text);
+    assert_eq!(answer(trigger("order-8", 1)).await.status, 422);
+
+    let deleted = server.call("DELETE", &format!("/api/workflows/{id}"), None).await;
+    assert_eq!(deleted.status, 204, "{}", deleted.text);
+    let repeat = answer(trigger("order-7", 1)).await;
+    assert_eq!(repeat.body["execution_id"], first.body["execution_id"], "{}", repeat.text);
+    assert_eq!(repeat.headers["idempotent-replayed"], "true");
+    let refused = [answer(trigger("order-7", 2)).await.status, answer(trigger("order-8", 1)).await.status];
+    assert_eq!(refused, [404, 404], "another request, and another key");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_paused_execution_starts_nothing_until_it_is_resumed() {
     let server = Server::start().await;
     let definition = json!({"name": "held", "steps": [

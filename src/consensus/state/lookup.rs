@@ -1,4 +1,4 @@
-//! Finding one execution: what is dirty, what is cached, the live row, the packs of its window.
+//! Finding one execution: what is dirty, what is cached, the live row, the packs of its window; or its idempotency key.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use crate::engine::planted::{self, Bug};
 use super::super::view::Record;
 use super::disk::Reading;
 use super::error::Result;
+use super::keys::Domain;
 use super::machine::{Machine, damaged};
 use super::tenants::Key;
 use super::{keys, stored, weight};
@@ -44,6 +45,21 @@ impl Machine {
             state.cache.put(key, Arc::clone(&record), bytes);
         }
         Ok(Some(record))
+    }
+
+    /// The execution that an idempotency key of a tenant belongs to, by the key's SHA-256, and the hash of the request it
+    /// was used for.
+    ///
+    /// Errors: the store fails or is damaged.
+    pub fn claimed(&self, tenant: &TenantId, key: &[u8; 32]) -> Result<Option<(ExecutionId, [u8; 32])>> {
+        let suffix = keys::claim(tenant, Domain::Execution, key);
+        let waiting = self.state().loose.get(&suffix).map(|row| row.cloned());
+        let row = match waiting {
+            Some(row) => row.map(Vec::from),
+            None => self.disk.reading().get(&suffix)?,
+        };
+        let claim = row.map(|row| stored::decode_claim(&row)).transpose()?;
+        Ok(claim.map(|claim| (ExecutionId::from_uuid(claim.owner), claim.request)))
     }
 
     /// Up to `limit` events of an execution, beginning with the one after the first `from`; `None` if the tenant
