@@ -80,9 +80,7 @@ impl Client {
             Err(_) => Err(Timeout { action, id: self.from, target: self.to.node, timeout }.into()),
         }
     }
-}
 
-impl Client {
     /// Whether this node may stand for election.
     fn stand(&self, rpc: &VoteRequest<Types>) -> Result<(), Failed> {
         self.promise.check(rpc).map_err(|why| NetworkError::from_string(why).into())

@@ -52,12 +52,7 @@ impl Machine {
     ///
     /// Errors: the store fails or is damaged.
     pub fn claimed(&self, tenant: &TenantId, key: &[u8; 32]) -> Result<Option<(ExecutionId, [u8; 32])>> {
-        let suffix = keys::claim(tenant, Domain::Execution, key);
-        let waiting = self.state().loose.get(&suffix).map(|row| row.cloned());
-        let row = match waiting {
-            Some(row) => row.map(Vec::from),
-            None => self.disk.reading().get(&suffix)?,
-        };
+        let row = self.loose_row(&keys::claim(tenant, Domain::Execution, key))?;
         let claim = row.map(|row| stored::decode_claim(&row)).transpose()?;
         Ok(claim.map(|claim| (ExecutionId::from_uuid(claim.owner), claim.request)))
     }

@@ -197,13 +197,16 @@ impl Machine {
     ///
     /// Errors: the store fails.
     pub fn spec_text(&self, hash: SpecHash) -> Result<Option<Arc<str>>> {
-        let suffix = keys::pin(hash);
-        let waiting = self.state().loose.get(&suffix).map(|value| value.cloned());
-        let row = match waiting {
-            Some(value) => value.map(Vec::from),
-            None => self.disk.reading().get(&suffix)?,
-        };
-        row.map(|row| stored::decode_pin(&row)).transpose()
+        self.loose_row(&keys::pin(hash))?.map(|row| stored::decode_pin(&row)).transpose()
+    }
+
+    /// A small row, whether it waits to be written or is in the store.
+    pub(super) fn loose_row(&self, suffix: &[u8]) -> Result<Option<Vec<u8>>> {
+        let waiting = self.state().loose.get(suffix).map(|value| value.cloned());
+        match waiting {
+            Some(value) => Ok(value.map(Vec::from)),
+            None => self.disk.reading().get(suffix),
+        }
     }
 
     /// All unfinished executions.
