@@ -65,6 +65,9 @@ pub(crate) struct RunArgs {
     /// Keep everything even if nothing is wrong
     #[arg(long)]
     keep: bool,
+    /// End at the first violation, and compare nothing more
+    #[arg(long)]
+    first: bool,
 }
 
 /// Runs all scenarios; whether every promise was kept.
@@ -153,11 +156,18 @@ async fn break_and_check(args: &RunArgs, scenario: &Scenario, seed: u64, dir: &P
     let mut summary = Summary::new(seed, scenario);
     let mut nemesis =
         Nemesis { stage, scenario, deck: Deck::default(), dir, heal, began, detail: String::new() };
-    let broken = nemesis.go_on(&mut summary).await;
+    let broken = nemesis.go_on(&mut summary, args.first).await;
     summary.seconds = began.elapsed().as_secs_f64();
     if let Err(error) = broken {
         nemesis.stage.cluster.keep_disks()?;
         return Err(error);
+    }
+    let seen = nemesis.stage.ledger.violations();
+    if args.first && !(summary.violations.is_empty() && seen.is_empty()) {
+        watching.abort();
+        nemesis.stage.cluster.keep_disks()?;
+        summary.violations.extend(seen);
+        return Ok(summary);
     }
     let ledger = clients.finish().await?;
     watching.abort();
@@ -253,7 +263,7 @@ struct Nemesis<'a> {
 
 impl Nemesis<'_> {
     /// One fault after the other, until the time is over.
-    async fn go_on(&mut self, summary: &mut Summary) -> Result<()> {
+    async fn go_on(&mut self, summary: &mut Summary, first: bool) -> Result<()> {
         let time = Duration::from_secs(self.scenario.seconds);
         let mut schedule = std::fs::File::create(self.dir.join("schedule.jsonl"))?;
         self.stage.probe.through(&self.doors()).await.context("before anything breaks")?;
@@ -283,7 +293,8 @@ impl Nemesis<'_> {
                 json!({"fault": entry, "account": account, "recovered_ms": recovered_ms, "recovery": self.detail})
             )?;
             self.enter(summary, kind, account, healed);
-            if summary.violations.len() > 100 {
+            let found = summary.violations.len() + self.stage.ledger.violations().len();
+            if found > 100 || first && found > 0 {
                 break;
             }
         }
