@@ -13,8 +13,9 @@ pub trait Clock: Send + Sync + 'static {
     /// Now.
     fn now(&self) -> Timestamp;
 
-    /// How long the whole machine has slept since it was started: what `Instant`s do not see. It grows only, and may
-    /// be a little less than the truth. A clock that belongs to no machine never sleeps.
+    /// How long the whole machine has slept since it was started: what `Instant`s do not see. Each answer may be a
+    /// little less than the truth, and so less than the one before, never more. A clock that belongs to no machine
+    /// never sleeps.
     fn slept(&self) -> Duration {
         Duration::ZERO
     }

@@ -270,7 +270,11 @@ impl Handle {
     }
 
     pub(super) fn partition_of(&self, id: ExecutionId) -> &Arc<Partition> {
-        let wanted = self.inner.consensus.partition_of(id.slot());
+        self.partition_of_slot(id.slot())
+    }
+
+    pub(super) fn partition_of_slot(&self, slot: u16) -> &Arc<Partition> {
+        let wanted = self.inner.consensus.partition_of(slot);
         self.inner
             .partitions
             .iter()

@@ -12,7 +12,9 @@ use tokio::sync::oneshot;
 
 use crate::consensus::{Claim, Record};
 use crate::engine::definition::Spec;
-use crate::engine::model::{Create, DefinitionStatus, ExecutionId, Input, Rejection, SpecHash, WorkflowId};
+use crate::engine::model::{
+    Create, DefinitionStatus, ExecutionId, Input, Rejection, SpecHash, TenantId, WorkflowId,
+};
 
 use crate::engine::planted::{self, Bug};
 use crate::points::{self, Point};
@@ -35,7 +37,8 @@ struct Chosen {
 }
 
 impl Handle {
-    /// Begins an execution. When this answers, it is durable.
+    /// Begins an execution. When this answers, it is durable. With the idempotency key of an earlier submission it
+    /// answers with that one's execution, also where a new one would be refused by now.
     pub async fn submit(&self, caller: &Caller, submission: Submission) -> Result<Submitted, Error> {
         let _permit = self.inner.admission.submission(&caller.tenant)?;
         let refused = match self.submit_new(caller, &submission).await {
@@ -58,9 +61,9 @@ impl Handle {
         key: &str,
         claim: Claim,
     ) -> Result<Option<Submitted>, Error> {
-        let id = self.new_id(caller, Some(key));
+        let partition = self.partition_of_slot(slot_of(caller, key));
         let question = Question::Claimed(caller.tenant.clone(), claim.key);
-        let id = match self.ask_state(self.partition_of(id), question).await? {
+        let id = match self.ask_state(partition, question).await? {
             Found::Claimed(Some((id, request))) if request == claim.request => id,
             Found::Claimed(_) => return Ok(None),
             other => return Err(misplaced(&other)),
@@ -116,11 +119,9 @@ impl Handle {
         spec: Option<Arc<Spec>>,
     ) -> Result<Answer, Error> {
         let partition = self.partition_of(begin.id);
-        partition.admit_submission()?;
         if partition.directory.tenure().is_none() {
             return Err(partition.no_leader());
         }
-        self.inner.disk.admit_submission()?;
         let tenant = begin.caller.tenant.clone();
         if begin.again
             && !planted::is(Bug::SubmittedTwice)
@@ -128,6 +129,9 @@ impl Handle {
         {
             // The first try was recorded after all.
             return Ok(Answer::Submitted(record, false));
+        }
+        if let Err(refused) = partition.admit_submission().and_then(|()| self.inner.disk.admit_submission()) {
+            return repeated(partition, &tenant, begin.claim)?.ok_or(refused);
         }
         if begin.again && planted::is(Bug::SubmittedTwice) {
             let entropy = self.inner.world.entropy.bits();
@@ -223,6 +227,19 @@ impl Handle {
     }
 }
 
+/// The answer to a submission that was made before under the same key; none if there was none. A claim is never taken
+/// back, so that even a replica that is behind answers right where it knows of one.
+fn repeated(partition: &Partition, tenant: &TenantId, claim: Option<Claim>) -> Result<Option<Answer>, Error> {
+    let Some(claim) = claim else { return Ok(None) };
+    let unreadable = |error| Error::Unavailable { reason: format!("read an idempotency key: {error}") };
+    match partition.machine().claimed(tenant, &claim.key).map_err(unreadable)? {
+        Some((id, request)) if request == claim.request => {
+            Ok(Some(Answer::Submitted(read::record(partition, tenant, id)?, true)))
+        }
+        Some(_) | None => Ok(None),
+    }
+}
+
 /// A slot, each as likely as any other. The bits it takes are not in the id: the time stands there.
 fn slot_of_chance(entropy: u128) -> u16 {
     u16::try_from(entropy >> 116).expect("twelve bits are left")
@@ -235,20 +252,19 @@ fn slot_of(caller: &Caller, key: &str) -> u16 {
     u16::from_be_bytes([digest[0], digest[1]]) % ExecutionId::SLOTS
 }
 
-/// Whether the same request may have been taken before.
+/// Whether the refusal may be news since the same request was first made, and nobody has looked for that.
 fn depends_on_when(refused: &Error) -> bool {
     match refused {
-        Error::Rejected(_)
-        | Error::WorkflowNotFound { .. }
-        | Error::VersionNotFound { .. }
-        | Error::DiskScarce { .. } => true,
+        Error::Rejected(_) | Error::WorkflowNotFound { .. } => true,
         Error::Definition(_)
+        | Error::VersionNotFound { .. }
         | Error::VersionConflict { .. }
         | Error::NodeNotFound { .. }
         | Error::NodeRefused(_)
         | Error::StillHolds { .. }
         | Error::KeyReused
         | Error::Overloaded { .. }
+        | Error::DiskScarce { .. }
         | Error::Elsewhere { .. }
         | Error::Unavailable { .. } => false,
     }

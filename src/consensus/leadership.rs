@@ -116,7 +116,7 @@ impl Herald {
             let belief = Belief::of(&metrics.borrow_watched());
             match (belief, announced) {
                 (Belief::Leading(leader), Some((known, epoch))) if leader == known => {
-                    let hears = self.lease.holds();
+                    let hears = self.lease.hears();
                     self.tell(if hears {
                         Leadership::Leading { epoch }
                     } else {
@@ -128,6 +128,7 @@ impl Herald {
                 }
                 (Belief::Leading(leader), _) => {
                     self.tell(Leadership::Following { leader: None });
+                    self.lease.begin();
                     announced = self.announce(leader).await.map(|epoch| (leader, epoch));
                     if announced.is_some() {
                         continue;

@@ -1,13 +1,14 @@
 //! For how long a leader may act on its own word.
 //!
 //! A follower that has answered a leader helps nobody else to lead until one lease has passed. So a leader that a
-//! quorum has answered is the only one for about as long, counted from when it asked: it reads its own state and lets
-//! effects begin without asking again.
+//! quorum has answered is the only one for a lease by the followers' clocks, counted from when it asked: it reads its
+//! own state and lets effects begin without asking again.
 //!
 //! Two clocks measure the same lease, so the leader takes a little less than the whole for itself. And the clock that
 //! it measures with stands still while the whole machine sleeps, in which others go on: an answer from before such a
-//! sleep counts for nothing. What no clock of the machine tells (a virtual machine that its host stops without
-//! a word) remains: fences turn away what such a leader appends, and one effect or read may slip through.
+//! sleep counts for nothing. What no clock of the machine tells remains, as when a host stops a virtual machine without
+//! a word: for at most one lease after that, or until the others answer, effects may begin and reads may be old. What
+//! such a leader appends is turned away all the same.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,11 +27,11 @@ use super::types::Types;
 
 type Instant = InstantOf<Types>;
 
-/// The part of a lease that a leader leaves alone, as one in so many: its clock may be slower than the others' by
-/// that. Clocks that are kept in step differ by less than one in a thousand.
-const LEFT_ALONE: u32 = 20;
+/// A leader leaves one part in so many of each lease alone: its clock may be slower than the others' by that. A clock
+/// that is being set right may be made a twelfth faster or slower (the default of chrony), on both sides at once.
+const LEFT_ALONE: u32 = 6;
 
-/// What a sleep has to last to be one. Less is covered by what is left alone, and may be how two clocks were read.
+/// What a sleep has to last to be one. Less is how two clocks are read, and covered by what is left alone.
 const SLEEP_MIN: Duration = Duration::from_millis(5);
 
 /// Whether this node may act as the leader it believes to be. Cheap to clone.
@@ -67,22 +68,30 @@ impl Lease {
         self.given_back.load(Ordering::SeqCst) == term
     }
 
-    /// Whether a quorum was asked within the lease, and has answered. A leader without one may have been replaced
-    /// already, and so may one that has asked for it.
+    /// Whether this node may act on its own word: it is the only leader.
     pub(super) fn holds(&self) -> bool {
-        let kept = || self.applied.is_sole_voter(self.node) || self.is_fresh() && !self.is_given_back();
-        kept() || planted::is(Bug::LeaseUnchecked)
-    }
-
-    fn is_fresh(&self) -> bool {
         // First the sleep, then the age: who is stopped between the two sees it in the age.
         let woke = self.sleep.last_end(self.clock.slept());
-        let metrics = self.raft.data_metrics();
-        let asked = metrics.borrow_watched().last_quorum_acked;
-        asked.is_some_and(|asked| {
-            let since_wake = woke.is_none_or(|woke| *asked > woke);
-            since_wake && asked.elapsed() < self.length - self.length / LEFT_ALONE
-        })
+        let since_wake = |asked: &Instant| woke.is_none_or(|woke| *asked > woke);
+        let safe = self.length - self.length / LEFT_ALONE;
+        self.is_kept(|asked| since_wake(asked) && asked.elapsed() < safe) || planted::is(Bug::LeaseUnchecked)
+    }
+
+    /// Whether a quorum was heard within a lease, whoever slept since. One that was not may well have been replaced;
+    /// nothing that is under way need stop before.
+    pub(super) fn hears(&self) -> bool {
+        self.is_kept(|asked| asked.elapsed() < self.length) || planted::is(Bug::LeaseUnchecked)
+    }
+
+    /// A leadership begins: of what the machine slept before, nothing matters to it.
+    pub(super) fn begin(&self) {
+        self.sleep.last_end(self.clock.slept());
+    }
+
+    fn is_kept(&self, recent: impl FnOnce(&Instant) -> bool) -> bool {
+        let asked = || self.raft.data_metrics().borrow_watched().last_quorum_acked;
+        self.applied.is_sole_voter(self.node)
+            || asked().as_deref().is_some_and(recent) && !self.is_given_back()
     }
 }
 
@@ -106,10 +115,10 @@ impl Sleep {
     /// The end of the last sleep, by what all sleeps have lasted until now.
     fn last_end(&self, total: Duration) -> Option<Instant> {
         let mut slept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is told is never too much, so that short ones add up.
         if total > slept.total + SLEEP_MIN {
-            slept.woke = Some(Instant::now());
+            *slept = Slept { total, woke: Some(Instant::now()) };
         }
-        slept.total = slept.total.max(total);
         slept.woke
     }
 }
@@ -124,7 +133,7 @@ mod tests {
         let sleep = Sleep::until_now(ms(1_000));
         assert_eq!(sleep.last_end(ms(1_000)), None);
         assert_eq!(sleep.last_end(ms(1_002)), None, "two clocks are not read at once");
-        assert_eq!(sleep.last_end(ms(999)), None);
+        assert_eq!(sleep.last_end(ms(999)), None, "nor always in time");
         tokio::time::advance(ms(10)).await;
         let woke = Some(Instant::now());
         assert_eq!(sleep.last_end(ms(61_000)), woke);

@@ -112,14 +112,20 @@ impl Core {
 
 /// The state is written behind the log, so a state without any log has lost what was acknowledged. The hard
 /// state would say so too, unless that is gone with the log. One that has a vote may lag: a snapshot is newer
-/// than the log until that is purged up to it.
+/// than the log until that is purged up to it. And a log that begins after what the state has is of no use to it.
 fn check_reach(machines: &[Arc<Machine>], recovered: &Recovered) -> Result<(), Error> {
     for (partition, machine) in (0..).zip(machines) {
         let bounds = recovered.groups.get(&partition);
         let known =
             bounds.is_some_and(|it| it.vote.is_some() || it.last.is_some() || it.purged_index.is_some());
-        if !known && machine.durable() > 0 {
-            return Err(Error::LogGone { partition, state: machine.durable() });
+        let state = machine.durable();
+        if !known && state > 0 {
+            return Err(Error::LogGone { partition, state });
+        }
+        if let Some(purged) = bounds.and_then(|it| it.purged_index)
+            && purged > state
+        {
+            return Err(Error::StateBehind { partition, state, log: purged + 1 });
         }
     }
     Ok(())
@@ -127,6 +133,9 @@ fn check_reach(machines: &[Arc<Machine>], recovered: &Recovered) -> Result<(), E
 
 /// The state of the catalogue and of every data partition, in order.
 fn open_machines(partitions: u16, store: &Arc<dyn Store>) -> Result<Vec<Arc<Machine>>, Error> {
+    // What is found there counts as durable, and the log is cut behind it. The process before may have died between a
+    // write and its sync.
+    store.sync().map_err(consensus::StateError::from)?;
     (0..=partitions)
         .map(|id| {
             Ok(Machine::open(MachineOptions {
@@ -136,4 +145,38 @@ fn open_machines(partitions: u16, store: &Arc<dyn Store>) -> Result<Vec<Arc<Mach
             })?)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::storage::{GroupBounds, MemoryStore, WriteBatch};
+
+    #[test]
+    fn a_log_that_begins_after_the_state_is_storage_lost() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let machines = open_machines(1, &store).unwrap();
+        let found = |purged_index| {
+            let bounds =
+                GroupBounds { first: Some(11), last: Some(20), purged_index, ..GroupBounds::default() };
+            Recovered { groups: BTreeMap::from([(1, bounds)]), ..Recovered::default() }
+        };
+        assert!(check_reach(&machines, &found(None)).is_ok());
+        let error = check_reach(&machines, &found(Some(10))).unwrap_err();
+        assert!(matches!(error, Error::StateBehind { partition: 1, state: 0, log: 11 }), "{error}");
+        assert_eq!(error.code(), "storage_lost");
+    }
+
+    #[test]
+    fn what_is_found_in_the_state_is_durable_before_it_counts() {
+        let store = Arc::new(MemoryStore::new());
+        let mut written = WriteBatch::new();
+        written.put([1], [1]);
+        store.write(written).unwrap();
+        open_machines(1, &(store.clone() as Arc<dyn Store>)).unwrap();
+        store.lose_unsynced();
+        assert!(store.get(&[1]).unwrap().is_some(), "the process before did not come to its sync");
+    }
 }

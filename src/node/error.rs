@@ -89,6 +89,18 @@ pub enum Error {
         /// How far the state is.
         state: u64,
     },
+    /// The log begins only after entries that the state lacks: the node must not lead.
+    #[error(
+        "storage_lost: the state of partition {partition} ends with entry {state}, and its log begins with entry {log}; run `everstep verify` on the data directory, restore a backup or let this node rejoin as a new one"
+    )]
+    StateBehind {
+        /// Which partition.
+        partition: u16,
+        /// How far the state is.
+        state: u64,
+        /// Where the log begins.
+        log: u64,
+    },
     /// Consensus did not start, or did not stop well.
     #[error("consensus: {0}")]
     Consensus(#[from] consensus::Error),
@@ -140,7 +152,10 @@ impl Error {
             Self::Storage(storage::Error::Newer { .. }) => "format_newer",
             Self::Storage(storage::Error::Corrupt { .. }) => "data_damaged",
             Self::Storage(_) => "data_dir",
-            Self::StorageLost { .. } | Self::LogGone { .. } | Self::Forgotten { .. } => "storage_lost",
+            Self::StorageLost { .. }
+            | Self::LogGone { .. }
+            | Self::StateBehind { .. }
+            | Self::Forgotten { .. } => "storage_lost",
             Self::OtherIdentity { .. } => "other_identity",
             Self::Refused { .. } | Self::NotTaken { .. } => "refused_by_peer",
             Self::Tls(_) | Self::PlainPeers { .. } => "peer_certificates",

@@ -92,12 +92,19 @@ async fn a_leader_whose_machine_slept_has_no_lease_until_it_is_answered() {
     cluster.network.isolate(leader);
     node.clock.sleep(Duration::from_secs(60));
     assert!(!node.handle.holds_lease(PARTITION), "whoever answered did before");
+    assert!(node.handle.linearize(PARTITION).await.is_err(), "nor does it read its own state by itself");
 
     cluster.network.heal();
     cluster.append(&IDS, creation(2)).await;
     let (leader, _) = cluster.leader(&IDS).await;
-    cluster.nodes[&leader].handle.linearize(PARTITION).await.unwrap();
-    assert!(cluster.nodes[&leader].handle.holds_lease(PARTITION), "it was answered since");
+    let handle = &cluster.nodes[&leader].handle;
+    handle.linearize(PARTITION).await.unwrap();
+    let answered = async {
+        while !handle.holds_lease(PARTITION) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, answered).await.expect("it was answered since");
     cluster.stop().await;
 }
 

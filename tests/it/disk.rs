@@ -8,7 +8,7 @@ use everstep::storage::Space;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::harness::Server;
+use crate::harness::{Server, answer};
 
 /// Longer than it takes a test to see that something does not happen that would happen at once.
 const LONG: Duration = Duration::from_millis(300);
@@ -91,11 +91,18 @@ async fn a_nearly_full_disk_refuses_new_executions_and_finishes_those_that_run()
     let running = submit(&server, page.definition()).await;
     page.is_asked().await;
 
-    disk.becomes(4, "scarce", &server).await;
     let noop = json!({"definition": {"name": "one", "steps": [{"id": "a", "type": "noop"}]}});
-    let refused = server.call("POST", "/api/executions", Some(noop.clone())).await;
+    let keyed = |key: &str| {
+        let request = server.request("POST", "/api/executions").header("Idempotency-Key", key).json(&noop);
+        answer(request)
+    };
+    let before = keyed("before").await;
+    disk.becomes(4, "scarce", &server).await;
+    let refused = keyed("after").await;
     assert_eq!((refused.status, refused.body["code"].as_str()), (507, Some("disk_scarce")));
     assert!(refused.headers.contains_key("retry-after"));
+    let repeat = keyed("before").await;
+    assert_eq!(repeat.body["execution_id"], before.body["execution_id"], "{}", repeat.text);
     assert_eq!(server.call("GET", "/readyz", None).await.status, 200, "there is work to be led");
     page.answer.send_replace(true);
     assert_eq!(server.finished(&running).await["status"], "completed");
