@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use everstep::storage::{
     CacheBytes, DataDir, Driver, Error, FORMAT, Log, LogOptions, MemoryHardState, MemoryStore, QUEUE_LEN_MAX,
@@ -217,6 +218,26 @@ fn the_writer_runs_as_a_task() {
         receiver.await.unwrap().unwrap();
         assert_eq!(log.read(0, 0..999).unwrap(), (61..=100).map(plain).collect::<Vec<_>>());
         log.shutdown();
+    });
+}
+
+#[test]
+fn a_stop_commits_what_a_task_has_taken_before_what_came_later() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let (store, hard_state) = (MemoryStore::new(), Arc::new(MemoryHardState::new()));
+        let options = LogOptions {
+            driver: Driver::Task,
+            pace: Some(Arc::new(|| Duration::from_secs(3_600))),
+            ..options(Arc::new(store.clone()), hard_state)
+        };
+        let (log, _) = Log::open(options).unwrap();
+        log.append(0, vec![plain(1)], Box::new(|outcome| outcome.unwrap()));
+        tokio::task::yield_now().await;
+        log.append(0, vec![plain(2)], Box::new(|outcome| outcome.unwrap()));
+        log.shutdown();
+        assert_eq!(log.read(0, 0..9).unwrap(), [plain(1), plain(2)]);
+        assert_eq!(store.unsynced(), 0);
     });
 }
 

@@ -137,6 +137,8 @@ struct Shared {
     store: Arc<dyn Store>,
     writer: Mutex<Writer>,
     pulse: Pulse,
+    /// What a writer in a task has taken and not begun to commit, so that a stop commits it first.
+    in_hand: Mutex<Vec<Operation>>,
     /// Nothing may be written, because something is missing.
     lost: bool,
 }
@@ -183,6 +185,7 @@ impl Log {
             store,
             writer: Mutex::new(writer),
             pulse: Pulse::default(),
+            in_hand: Mutex::default(),
             lost,
         });
         let thread = start(driver, pace, &shared)?;
@@ -329,6 +332,7 @@ impl Shared {
     }
 
     fn drain(&self) {
+        self.commit_in_hand();
         loop {
             let operations = self.queue.take();
             if operations.is_empty() {
@@ -367,11 +371,19 @@ impl Shared {
     }
 
     async fn commit_at(&self, pace: Option<&Pace>, operations: Vec<Operation>) {
+        *self.in_hand.lock().unwrap_or_else(PoisonError::into_inner) = operations;
         if let Some(pace) = pace {
             self.pulse.begin();
             tokio::time::sleep(pace()).await;
         }
-        self.commit(operations);
+        self.commit_in_hand();
+    }
+
+    fn commit_in_hand(&self) {
+        let operations = std::mem::take(&mut *self.in_hand.lock().unwrap_or_else(PoisonError::into_inner));
+        if !operations.is_empty() {
+            self.commit(operations);
+        }
     }
 }
 
