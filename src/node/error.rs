@@ -50,6 +50,14 @@ pub enum Error {
         /// The one that said so.
         other: u64,
     },
+    /// A node that is not the first would found a cluster of its own.
+    #[error(
+        "node {node} has an empty data directory, and no node to join; it would be a cluster of its own: start it with `everstep serve --join HOST:PORT`, or name it in cluster.members to found a new cluster"
+    )]
+    Alone {
+        /// This node.
+        node: u64,
+    },
     /// Another node does not talk to this one.
     #[error("node {node} at {address} refused this node: {why}")]
     Refused {
@@ -147,7 +155,7 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Settings(_) => "invalid_settings",
+            Self::Settings(_) | Self::Alone { .. } => "invalid_settings",
             Self::Storage(storage::Error::Locked { .. }) => "data_dir_in_use",
             Self::Storage(storage::Error::Newer { .. }) => "format_newer",
             Self::Storage(storage::Error::Corrupt { .. }) => "data_damaged",

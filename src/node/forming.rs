@@ -2,7 +2,8 @@
 //!
 //! A new cluster begins when all nodes its settings name have met: each says hello to each of the others and learns
 //! the incarnation of its disk. From then on a node that comes with another disk is refused. A node with an empty
-//! disk that finds the others formed without it has lost what it acknowledged, and does not start.
+//! disk that finds the others formed without it has lost what it acknowledged, and does not start. Alone only node 1
+//! begins a cluster.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -102,6 +103,10 @@ pub(super) async fn form(
     }
     if !identity.formed {
         let members = &cluster.addresses();
+        // One that joined once and lost its disk would else be taken for the only node there is.
+        if members.is_empty() && identity.node > 1 {
+            return Err(Error::Alone { node: identity.node });
+        }
         let mut met = BTreeMap::from([(identity.node, identity.incarnation.clone())]);
         let mut said = Instant::now();
         while met.len() < members.len().max(1) {

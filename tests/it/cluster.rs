@@ -253,6 +253,11 @@ async fn a_node_that_joined_and_lost_its_disk_is_refused_under_its_old_id() {
     let started = tokio::time::timeout(PATIENCE, Server::with(home(), variables, None)).await;
     let error = started.expect("it does not try for ever").err().expect("it is refused");
     assert!(error.to_string().contains("join under a new id"), "{error}");
+
+    let mut variables = common(&cluster.peers[3]);
+    variables.push(variable("CLUSTER__NODE", 4));
+    let error = Server::with(home(), variables, None).await.err().expect("it is no cluster by itself");
+    assert!(error.to_string().contains("serve --join"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
