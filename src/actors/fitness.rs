@@ -4,14 +4,18 @@
 //! everybody else's. Each look asks all nodes how they stand. A node that finds itself unfit while fit ones answer
 //! stands in no election any more and hands its leaderships to them; when it is fit again it takes part as before.
 //!
-//! A node whose fellows are unfit too goes on: a slow leader is better than none. One that cannot hear enough
+//! A node whose fellows are unfit too goes on, and one stands where nobody has led for a second: a slow leader is better
+//! than none. One that cannot hear enough
 //! clocks to know whose is wrong believes its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::engine::model::PartitionId;
 
 use super::cluster::{ClusterView, NodeView};
 use super::disk::DiskRoom;
@@ -31,6 +35,9 @@ const DISK_GOOD: Duration = Duration::from_millis(100);
 const SLOW_LOOKS: u32 = 3;
 /// Looks in a row that have to find it good again.
 const GOOD_LOOKS: u32 = 10;
+
+/// An election takes less, and so does an answer.
+const HICCUP: Duration = Duration::from_secs(1);
 
 /// Why a node should not lead. Add variants at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -67,6 +74,32 @@ struct State {
     unfit: BTreeSet<Unfit>,
     /// Looks in a row that found the disk otherwise than it was.
     disk_looks: u32,
+    /// Partitions that nobody leads.
+    leaderless: Since<u16>,
+    /// Nodes that do not answer.
+    silent: Since<u64>,
+}
+
+/// What is so, and since when.
+#[derive(Debug)]
+struct Since<K>(BTreeMap<K, Instant>);
+
+impl<K> Default for Since<K> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<K: Ord + Copy> Since<K> {
+    fn note(&mut self, now: impl Iterator<Item = K>) {
+        let at = Instant::now();
+        self.0 = now.map(|key| (key, self.0.get(&key).copied().unwrap_or(at))).collect();
+    }
+
+    /// Whether it is no hiccup.
+    fn lasts(&self, key: K) -> bool {
+        self.0.get(&key).is_some_and(|since| since.elapsed() >= HICCUP)
+    }
 }
 
 impl Fitness {
@@ -77,6 +110,24 @@ impl Fitness {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of who leads and who answers.
+    fn look(&self, view: &ClusterView, me: u64) {
+        let mut state = self.state();
+        let leaderless = view.partitions.iter().filter(|group| group.leader.is_none());
+        state.leaderless.note(leaderless.map(|group| group.partition));
+        let silent = view.nodes.iter().filter(|node| node.record.id != me && !node.reachable);
+        state.silent.note(silent.map(|node| node.record.id));
+    }
+
+    /// Whether a node has not answered this one for a while.
+    pub(super) fn is_silent(&self, node: u64) -> bool {
+        self.state().silent.lasts(node)
+    }
+
+    fn is_leaderless(&self, partition: PartitionId) -> bool {
+        self.state().leaderless.lasts(partition.0)
     }
 
     /// Takes note of how this node stands, and tells what has changed.
@@ -147,8 +198,11 @@ impl Handle {
             }
         }
         let heirs = view.heirs(me);
-        // Where nobody else will do, a leader that should not lead is better than none.
-        self.inner.consensus.set_electable(|voters| unfit.is_empty() || voters.is_disjoint(&heirs));
+        self.inner.fitness.look(view, me);
+        // Where nobody else will do, or nobody else does it, a leader that should not lead is better than none.
+        self.inner.consensus.set_electable(|partition, voters| {
+            unfit.is_empty() || voters.is_disjoint(&heirs) || self.inner.fitness.is_leaderless(partition)
+        });
         if !unfit.is_empty() {
             self.inner.consensus.hand_over(|node| heirs.contains(&node)).await;
         }
@@ -200,6 +254,16 @@ mod tests {
             assert_eq!(note(&fitness, 10, &[0]), [Unfit::DiskSlow]);
         }
         assert_eq!(note(&fitness, 10, &[0]), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_lasts_is_no_hiccup() {
+        let mut since = Since::default();
+        since.note([1, 2].into_iter());
+        assert!(!since.lasts(2));
+        tokio::time::advance(HICCUP).await;
+        since.note([2, 3].into_iter());
+        assert!(since.lasts(2) && !since.lasts(3) && !since.lasts(1));
     }
 
     #[test]

@@ -265,7 +265,12 @@ impl Handle {
     fn leader_of(&self, partition: PartitionId) -> Option<u64> {
         match *self.inner.consensus.leadership(partition).borrow() {
             Leadership::Leading { .. } => Some(self.inner.consensus.node()),
-            Leadership::Following { leader } => leader.or_else(|| self.inner.table.leader(partition)),
+            Leadership::Following { leader } => {
+                let me = self.inner.consensus.node();
+                // Who was told of a leader that is gone hears of no other where there is no majority.
+                let leader = leader.or_else(|| self.inner.table.leader(partition));
+                leader.filter(|leader| *leader != me && !self.inner.fitness.is_silent(*leader))
+            }
         }
     }
 

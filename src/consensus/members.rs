@@ -179,11 +179,11 @@ impl Handle {
         tokio::time::timeout(TRANSFER_DEADLINE, moved).await.unwrap_or(Err(Error::Timeout { ms }))
     }
 
-    /// Says in which partitions this node stands for election, by who votes there. It goes on voting, and leads what it
-    /// leads.
-    pub fn set_electable(&self, among: impl Fn(&BTreeSet<u64>) -> bool) {
+    /// Says in which partitions this node stands for election, by which it is and who votes there. It goes on voting, and
+    /// leads what it leads.
+    pub fn set_electable(&self, stands: impl Fn(PartitionId, &BTreeSet<u64>) -> bool) {
         for group in self.all_groups() {
-            group.raft.runtime_config().elect(among(&group.applied.voters()));
+            group.raft.runtime_config().elect(stands(group.partition, &group.applied.voters()));
         }
     }
 

@@ -15,7 +15,7 @@ pub enum Error {
     Storage(#[from] storage::Error),
     /// The data directory has lost part of its log: it must not vote.
     #[error(
-        "storage_lost: {path}: {what}; run `everstep verify {path}`, restore a backup or let this node rejoin as a new one"
+        "storage_lost: {path}: {what}; run `everstep verify {path}`, replace a node of a cluster (`everstep cluster add`, then `serve --join`), restore a backup only of a node alone"
     )]
     StorageLost {
         /// The directory.
@@ -42,7 +42,7 @@ pub enum Error {
     Identity(String),
     /// The cluster was formed with another disk of this node.
     #[error(
-        "storage_lost: node {node} has an empty data directory, and node {other} belongs to a cluster that was formed without it; what node {node} had acknowledged is gone, so its id cannot be used again: restore its directory, or join under a new id with `everstep serve --join`"
+        "storage_lost: node {node} has an empty data directory, and node {other} belongs to a cluster that was formed without it; what node {node} had acknowledged is gone, so its id cannot be used again: join under a new id with `everstep serve --join` (`everstep cluster add` names one)"
     )]
     Forgotten {
         /// This node.
@@ -89,7 +89,7 @@ pub enum Error {
     },
     /// There is a state and no log that it could come from: the node must not vote.
     #[error(
-        "storage_lost: the state of partition {partition} is at entry {state}, and there is no log of it; run `everstep verify` on the data directory, restore a backup or let this node rejoin as a new one"
+        "storage_lost: the state of partition {partition} is at entry {state}, and there is no log of it; run `everstep verify` on the data directory, replace a node of a cluster (`everstep cluster add`, then `serve --join`), restore a backup only of a node alone"
     )]
     LogGone {
         /// Which partition.
@@ -99,7 +99,7 @@ pub enum Error {
     },
     /// The log begins only after entries that the state lacks: the node must not lead.
     #[error(
-        "storage_lost: the state of partition {partition} ends with entry {state}, and its log begins with entry {log}; run `everstep verify` on the data directory, restore a backup or let this node rejoin as a new one"
+        "storage_lost: the state of partition {partition} ends with entry {state}, and its log begins with entry {log}; run `everstep verify` on the data directory, replace a node of a cluster (`everstep cluster add`, then `serve --join`), restore a backup only of a node alone"
     )]
     StateBehind {
         /// Which partition.

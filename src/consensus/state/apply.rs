@@ -32,8 +32,8 @@ fn readable<T, E: std::error::Error>(read: std::result::Result<T, E>) -> T {
         let reason = told(&error);
         tracing::error!(
             reason,
-            "storage_lost: the state cannot be read any more; run `everstep verify` on the data directory, restore a \
-             backup or let this node rejoin as a new one"
+            "storage_lost: the state cannot be read any more; run `everstep verify` on the data directory; replace a \
+             node of a cluster (`everstep cluster add`, then `serve --join`), restore a backup only of a node alone"
         );
         std::process::abort()
     })
