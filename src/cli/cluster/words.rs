@@ -85,9 +85,16 @@ fn leaderless(status: &ClusterStatus, partition: &ClusterPartition) -> String {
     if silent.is_empty() {
         return format!("partition {number} has no leader: its voters elect one");
     }
+    let majority = up > partition.voters.len() / 2;
+    if let Some(leader) = partition.leader.filter(|_| majority) {
+        return format!(
+            "partition {number} was led by node {leader}, which does not answer the node that was asked; where the other \
+             voters do not hear it either they elect one"
+        );
+    }
     let verb = if silent.len() == 1 { "does" } else { "do" };
     let silent = format!("{} {verb} not answer", named("node", &silent));
-    if up > partition.voters.len() / 2 {
+    if majority {
         format!("partition {number} has no leader: {silent}, and the other voters elect one")
     } else {
         format!("partition {number} has no leader and no majority to elect one: {silent}")
@@ -241,6 +248,10 @@ mod tests {
         );
         let second = "partition 1 has no leader: node 3 does not answer, and the other voters elect one";
         assert_eq!(said[1], (Tone::Bad, second.to_owned()));
+        // It may lead all the same, where only this node does not reach it.
+        let third = "partition 2 was led by node 3, which does not answer the node that was asked; where the other \
+                     voters do not hear it either they elect one";
+        assert_eq!(said[2], (Tone::Bad, third.to_owned()));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Takes connections from other nodes.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +58,7 @@ pub async fn listen(
 
 async fn serve(peers: &Peers, stream: TcpStream, tls: Option<&TlsSettings>) {
     let _ = stream.set_nodelay(true);
+    let from = stream.peer_addr().ok();
     let Some(tls) = tls else {
         return peers.host(Box::new(stream) as Box<dyn PeerStream>, |_| true).await;
     };
@@ -64,7 +66,11 @@ async fn serve(peers: &Peers, stream: TcpStream, tls: Option<&TlsSettings>) {
         Ok(Ok((stream, certificate))) => {
             peers.host(Box::new(stream), |node| certificate.is_for(node)).await;
         }
-        Ok(Err(error)) => tracing::warn!(%error, "a node without a certificate of this cluster"),
+        // Who gives up while it is greeted proves nothing: after a pause of this node all others have.
+        Ok(Err(error)) if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => {
+            tracing::debug!(?from, %error, "a connection ended before it was greeted");
+        }
+        Ok(Err(error)) => tracing::warn!(?from, %error, "somebody without a certificate of this cluster"),
         Err(_) => tracing::debug!("a handshake took too long"),
     }
 }
