@@ -2,6 +2,8 @@
 # Offers a node four times what it does, for a minute, and looks how soon it is as before: rate and latency before, its
 # memory meanwhile, then rate and latency again in pieces of two seconds from the moment the flood ends.
 #
+# Takes curl and jq.
+#
 # usage: benches/overload.sh [argument of `everstep bench` for the flood …], for example --no-wait
 #
 # EVERSTEP_BIN   the binary (target/release/everstep)

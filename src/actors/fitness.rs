@@ -5,8 +5,7 @@
 //! stands in no election any more and hands its leaderships to them; when it is fit again it takes part as before.
 //!
 //! A node whose fellows are unfit too goes on, and one stands where nobody has led for a second: a slow leader is better
-//! than none. One that cannot hear enough
-//! clocks to know whose is wrong believes its own.
+//! than none. One that cannot hear enough clocks to know whose is wrong believes its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
