@@ -24,6 +24,8 @@ pub struct Node {
     pub status: String,
     /// When it got its id, RFC 3339.
     pub added_at: String,
+    /// How often it was started, as far as the cluster knows.
+    pub starts: u64,
     /// What this version of the client does not know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -44,6 +46,8 @@ pub struct ClusterNode {
     pub status: String,
     /// When it got its id, RFC 3339.
     pub added_at: String,
+    /// How often it was started, as far as the cluster knows.
+    pub starts: u64,
     /// It answers the node that was asked.
     pub reachable: bool,
     /// How many partitions it leads.

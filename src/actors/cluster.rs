@@ -195,11 +195,15 @@ impl Handle {
     /// Changes the nodes, wherever the catalogue is led.
     pub(super) async fn change_nodes(&self, change: NodeChange) -> Result<NodeRecord, Error> {
         let id = match &change {
-            NodeChange::Register { id, .. } | NodeChange::Set { id, .. } => *id,
+            NodeChange::Register { id, .. } | NodeChange::Set { id, .. } | NodeChange::Started { id, .. } => {
+                *id
+            }
             NodeChange::Reserve => 0,
         };
         let repeat = match &change {
-            NodeChange::Register { .. } | NodeChange::Set { .. } => Repeat::Harmless,
+            NodeChange::Register { .. } | NodeChange::Set { .. } | NodeChange::Started { .. } => {
+                Repeat::Harmless
+            }
             NodeChange::Reserve => Repeat::Never,
         };
         let here = || self.change_nodes_here(change.clone());

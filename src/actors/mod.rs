@@ -49,5 +49,5 @@ pub use disk::DiskRoom;
 pub use fitness::Unfit;
 pub use handle::Handle;
 pub use request::{Caller, Error, PartitionHealth, PutWorkflow, Submission, Submitted, What, WorkflowPage};
-pub use roster::Roster;
+pub use roster::{Roster, introduce};
 pub use tree::Tree;

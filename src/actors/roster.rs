@@ -1,14 +1,14 @@
 //! Keeps this node in the catalogue, and the catalogue's nodes in reach.
 //!
-//! At each start a node tells the catalogue its disk and its addresses, again and again until that is recorded.
-//! Every second, and more often at a start, it reads there who the others are: where to dial them, and which disk each one has, so that a
-//! replaced one is turned away.
+//! At each start a node tells the catalogue its disk, its addresses and that it was started, again and again until
+//! that is recorded. Every second, and more often at a start, it reads there who the others are: where to dial them,
+//! which disk each one has and when that was started last, so that one that was replaced or went back is turned away.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::consensus::peer::{Incarnation, Peers};
-use crate::consensus::{Membership, NodeChange};
+use crate::consensus::peer::{Disk, Incarnation, Peers};
+use crate::consensus::{Membership, NodeChange, NodeRecord};
 use crate::engine::model::PartitionId;
 
 use super::handle::Handle;
@@ -46,14 +46,17 @@ pub(super) async fn keep(handle: Handle, peers: Peers, roster: Roster) {
 /// Tells the catalogue of this node until that is recorded.
 async fn register(handle: &Handle, peers: &Peers, roster: &Roster) {
     let me = peers.me();
-    let register = NodeChange::Register {
-        id: me.node,
-        incarnation: me.incarnation.0,
-        peer: roster.peer.clone(),
-        public: roster.public.clone(),
-    };
+    let (id, incarnation) = (me.node, me.incarnation.0);
+    let (peer, public) = (roster.peer.clone(), roster.public.clone());
+    record(handle, NodeChange::Register { id, incarnation, peer, public }).await;
+    if let Some(start) = me.starts.last().copied() {
+        record(handle, NodeChange::Started { id, incarnation, start }).await;
+    }
+}
+
+async fn record(handle: &Handle, change: NodeChange) {
     loop {
-        match handle.change_nodes(register.clone()).await {
+        match handle.change_nodes(change.clone()).await {
             Ok(_) => return,
             Err(error @ (Error::NodeRefused(_) | Error::NodeNotFound { .. })) => {
                 tracing::error!(%error, "the cluster does not take this node");
@@ -85,7 +88,11 @@ async fn ask_around(handle: &Handle) {
 }
 
 fn look(handle: &Handle, peers: &Peers) {
-    let nodes = handle.inner.consensus.machine(PartitionId::CATALOGUE).nodes();
+    introduce(peers, &handle.inner.consensus.machine(PartitionId::CATALOGUE).nodes());
+}
+
+/// Tells the connections what the catalogue knows of the nodes.
+pub fn introduce(peers: &Peers, nodes: &[NodeRecord]) {
     let (gone, there): (Vec<_>, Vec<_>) =
         nodes.iter().partition(|node| node.membership == Membership::Removed);
     peers.expel(gone.iter().map(|node| node.id).collect());
@@ -94,5 +101,6 @@ fn look(handle: &Handle, peers: &Peers) {
         there.filter(|node| !node.peer.is_empty()).map(|node| (node.id, node.peer.clone())).collect();
     peers.learn(addresses);
     let came = nodes.iter().filter(|node| node.incarnation != 0);
-    peers.learn_disks(came.map(|node| (node.id, Incarnation(node.incarnation))).collect());
+    let disk = |node: &NodeRecord| Disk { incarnation: Incarnation(node.incarnation), start: node.start };
+    peers.learn_disks(came.map(|node| (node.id, disk(node))).collect());
 }

@@ -52,12 +52,12 @@ async fn serve_until_stopped(
     };
     tokio::select! {
         () = node.ready() => {}
-        reason = node.fatal() => return Err(died(&reason)),
+        why = node.fatal() => return Err(why.into()),
         () = stop.asked() => return finish(node, &mut stop).await,
     }
     announce(globals.output, &node, &data_dir, notes)?;
     tokio::select! {
-        reason = node.fatal() => Err(died(&reason)),
+        why = node.fatal() => Err(why.into()),
         () = stop.asked() => finish(node, &mut stop).await,
     }
 }
@@ -70,10 +70,6 @@ async fn finish(node: Node, stop: &mut Stop) -> Result<Exit, Failure> {
         () = tokio::time::sleep(ORPHAN_STOP_MAX), if stop.is_orphan() => {}
     }
     Ok(Exit::Done)
-}
-
-fn died(reason: &str) -> Failure {
-    Failure::new(Exit::Unavailable, "node_died", format!("the node cannot go on: {reason}"))
 }
 
 fn announce(format: Format, node: &Node, data_dir: &Path, notes: &[&str]) -> Result<(), Failure> {

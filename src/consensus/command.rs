@@ -9,6 +9,8 @@ use crate::engine::model::{
     DefinitionStatus, Epoch, Event, ExecutionId, SpecHash, TenantId, Timestamp, Version, WorkflowId,
 };
 
+use crate::storage::Start;
+
 use super::view::{Membership, NodeRecord, Record, Workflow};
 
 /// One Raft entry. Storage format: add variants at the end.
@@ -149,6 +151,15 @@ pub enum NodeChange {
         /// What it becomes.
         membership: Membership,
     },
+    /// A node says that it was started once more.
+    Started {
+        /// Which.
+        id: u64,
+        /// Its disk.
+        incarnation: u128,
+        /// This start.
+        start: Start,
+    },
 }
 
 /// Why a change of the nodes was refused.
@@ -172,6 +183,12 @@ pub enum NodeConflict {
     /// The id is kept for a node that has not come yet.
     #[error("node {id} has not come yet; its id can be removed, and nothing else")]
     NotCome {
+        /// Which.
+        id: u64,
+    },
+    /// A later start of the node was recorded already.
+    #[error("node {id} was started before this, on a newer copy of its data directory")]
+    OlderCopy {
         /// Which.
         id: u64,
     },

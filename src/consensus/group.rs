@@ -68,7 +68,7 @@ impl Group {
         let found = found(log, partition.0, bounds).map_err(|error| fail(&error))?;
         let length = Duration::from_millis(config.election_ms.1);
         let promise = Promise::kept(config.node, found.vote.as_ref(), length);
-        let log_store = LogStore::new(log.clone(), partition.0, found);
+        let log_store = LogStore::new(log.clone(), partition.0, found, applied.clone());
         let options = Arc::new(raft_config(config).validate().map_err(|error| fail(&error))?);
         let network =
             Factory { node: config.node, group: partition.0, transport: common.transport.clone(), promise };

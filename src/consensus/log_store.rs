@@ -19,6 +19,7 @@ use crate::engine::planted::{self, Bug};
 use crate::points::{self, Point};
 use crate::storage::{Log, LogEntry};
 
+use super::applied::Applied;
 use super::recent::Recent;
 use super::stored;
 use super::tail::Tail;
@@ -45,6 +46,7 @@ pub(super) struct LogStore(Arc<Shared>);
 struct Shared {
     log: Log,
     group: u16,
+    applied: Arc<Applied>,
     state: Mutex<State>,
 }
 
@@ -55,10 +57,11 @@ struct State {
 }
 
 impl LogStore {
-    pub(super) fn new(log: Log, group: u16, found: Found) -> Self {
+    pub(super) fn new(log: Log, group: u16, found: Found, applied: Arc<Applied>) -> Self {
         Self(Arc::new(Shared {
             log,
             group,
+            applied,
             state: Mutex::new(State { found, recent: Recent::default(), tail: Tail::default() }),
         }))
     }
@@ -96,6 +99,21 @@ impl Shared {
             // Nothing there: the log begins later.
             start = cold_end;
         }
+    }
+
+    /// What is applied is committed, and never taken back: the state would go on with what the log does not have.
+    ///
+    /// Errors: `InvalidData` if all after `kept` may not go.
+    fn check_cut(&self, kept: u64) -> io::Result<()> {
+        let applied = self.applied.index();
+        if kept >= applied {
+            return Ok(());
+        }
+        let text = format!(
+            "the leader contradicts entry {}, and entries up to {applied} are committed and applied here: the disk of another node went back, and this one has what the others have lost; keep its data directory aside before anything else",
+            kept + 1
+        );
+        Err(io::Error::new(io::ErrorKind::InvalidData, text))
     }
 
     /// All entries of `range`.
@@ -227,6 +245,7 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
+        self.0.check_cut(last.map_or(0, |last| last.index))?;
         let (done, truncated) = signal();
         self.0.log.truncate_after(self.0.group, last.map(|last| last.index), done);
         // By the time this is answered, so are all appends before it: none of them can raise the durable

@@ -52,11 +52,14 @@ impl Core {
         check_reach(&machines, &recovered)?;
         let peers = parts.peers;
         points::cross(Point::StateOpen).await;
+        let catalogue = machines[0].clone();
         let transport = peers.clone().map_or_else(Nowhere::transport, |peers| Arc::new(peers));
         let consensus =
             Consensus::start(parts.consensus, parts.world.clone(), log, recovered, machines, transport)
                 .await?;
         if let Some(peers) = &peers {
+            // Before anybody is answered: who was removed or went back is in the state of the last run.
+            actors::introduce(peers, &catalogue.nodes());
             peers.open(consensus.receiver());
         }
         points::cross(Point::ConsensusRuns).await;
@@ -87,12 +90,26 @@ impl Core {
         handle.ready().await;
     }
 
-    /// Ends when a part has died that the node cannot go on without; the reason says which.
-    pub async fn fatal(&self) -> String {
+    /// Ends when the node cannot go on: a part of it has died, or the cluster has dismissed it.
+    pub async fn fatal(&self) -> Error {
         let mut fatal = self.consensus.handle().fatal();
-        match fatal.wait_for(Option::is_some).await {
-            Ok(reason) => reason.as_deref().unwrap_or_default().to_owned(),
-            Err(_) => "consensus has stopped".to_owned(),
+        let died = async {
+            match fatal.wait_for(Option::is_some).await {
+                Ok(reason) => Error::Died(reason.as_deref().unwrap_or_default().to_owned()),
+                Err(_) => Error::Died("consensus has stopped".to_owned()),
+            }
+        };
+        let dismissed = async {
+            let Some(peers) = &self.peers else { return std::future::pending().await };
+            match peers.dismissed().wait_for(Option::is_some).await.as_deref() {
+                Ok(Some(why)) => Error::Dismissed(*why),
+                // The connections are there as long as this core.
+                Ok(None) | Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            why = died => why,
+            why = dismissed => why,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::consensus::peer::Dismissal;
 use crate::{actors, consensus, runners, storage};
 
 /// Why a node does not start, or had to stop.
@@ -76,6 +77,12 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// The cluster does not talk to this node any more.
+    #[error(transparent)]
+    Dismissed(consensus::peer::Dismissal),
+    /// A part has died that the node cannot go on without.
+    #[error("the node cannot go on: {0}")]
+    Died(String),
     /// The certificates of the cluster do not do.
     #[error(transparent)]
     Tls(#[from] consensus::peer::TlsError),
@@ -164,6 +171,9 @@ impl Error {
             | Self::LogGone { .. }
             | Self::StateBehind { .. }
             | Self::Forgotten { .. } => "storage_lost",
+            Self::Dismissed(Dismissal::Removed { .. }) => "node_removed",
+            Self::Dismissed(Dismissal::OtherDisk { .. } | Dismissal::OlderCopy { .. }) => "storage_lost",
+            Self::Died(_) => "node_died",
             Self::OtherIdentity { .. } => "other_identity",
             Self::Refused { .. } | Self::NotTaken { .. } => "refused_by_peer",
             Self::Tls(_) | Self::PlainPeers { .. } => "peer_certificates",

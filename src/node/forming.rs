@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::actors::{self, Roster};
 use crate::consensus::Unanswered;
-use crate::consensus::peer::{Incarnation, Known, Me, Peers};
+use crate::consensus::peer::{Disk, Incarnation, Known, Me, Peers};
 use crate::storage::{DataDir, Identity};
 use crate::world::Entropy;
 
@@ -40,12 +40,20 @@ pub(super) fn identify(
         incarnation,
         formed: false,
         members: BTreeMap::new(),
+        starts: Vec::new(),
+        boot: 0,
+        lost: None,
     };
-    let Some(found) = disk.identity()? else {
-        let identity = wanted(Incarnation(entropy.bits()).to_string());
+    let drawn = entropy.bits() as u64;
+    let Some(mut found) = disk.identity()? else {
+        let mut identity = wanted(Incarnation(entropy.bits()).to_string());
+        identity.begin(drawn);
         disk.keep_identity(&identity)?;
         return Ok(identity);
     };
+    if let Some(what) = found.lost {
+        return Err(Error::StorageLost { path: disk.path.clone(), what });
+    }
     let differs = |what: &'static str, here: String, there: String| {
         Err(Error::OtherIdentity { path: disk.path.clone(), what, here, there })
     };
@@ -62,6 +70,8 @@ pub(super) fn identify(
             found.partitions.to_string(),
         );
     }
+    found.begin(drawn);
+    disk.keep_identity(&found)?;
     Ok(found)
 }
 
@@ -73,6 +83,7 @@ pub(super) fn me(identity: &Identity, lease_ms: u64) -> Result<Me, Error> {
         partitions: identity.partitions,
         lease_ms,
         incarnation: incarnation(&identity.incarnation)?,
+        starts: identity.starts.clone(),
         formed: identity.formed,
     })
 }
@@ -83,8 +94,9 @@ fn incarnation(text: &str) -> Result<Incarnation, Error> {
 }
 
 /// The disks of the nodes this one formed the cluster with.
-pub(super) fn known(identity: &Identity) -> Result<BTreeMap<u64, Incarnation>, Error> {
-    identity.members.iter().map(|(node, text)| Ok((*node, incarnation(text)?))).collect()
+pub(super) fn known(identity: &Identity) -> Result<BTreeMap<u64, Disk>, Error> {
+    let disk = |text| incarnation(text).map(|incarnation| Disk { incarnation, ..Disk::default() });
+    identity.members.iter().map(|(node, text)| Ok((*node, disk(text)?))).collect()
 }
 
 /// Finds the node's place, unless it has one: it joins the cluster the settings name, or meets all nodes of a new
@@ -164,7 +176,7 @@ async fn meet(peers: &Peers, node: u64, address: &str) -> Result<Option<Incarnat
             let me = peers.me().node;
             Err(Error::Forgotten { node: me, other: node })
         }
-        Ok(welcome) => Ok(Some(welcome.incarnation)),
+        Ok(welcome) => Ok(Some(welcome.who.incarnation)),
         Err(Unanswered::Refused(why)) => Err(Error::Refused { node, address: address.to_owned(), why }),
         Err(why) => {
             tracing::debug!(node, address, %why, "not there yet");

@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 
 use crate::actors;
 use crate::api;
-use crate::storage::{self, DataDir};
+use crate::storage::{self, DataDir, Identity};
 
 use peering::Peering;
 
@@ -46,6 +46,7 @@ pub struct Node {
     serving: JoinHandle<std::io::Result<()>>,
     looking: JoinHandle<()>,
     disk: Arc<DataDir>,
+    identity: Identity,
 }
 
 impl Node {
@@ -73,7 +74,8 @@ impl Node {
         let peers = peering.peers();
         let roster = wiring::roster(&settings, address);
         forming::form(&peers, &mut identity, &settings.cluster, &roster, &disk).await?;
-        let core = Core::start(wiring::parts(&settings, &disk, &identity, address, (peers, roster))?).await?;
+        let core =
+            Core::start(wiring::parts(&settings, &disk, &mut identity, address, (peers, roster))?).await?;
         let space = space.unwrap_or_else(|| wiring::space_of(&disk));
         let looking = tokio::spawn(space::watch(space, core.handle()));
         let router = api::router(core.handle(), wiring::api(&settings), world::real(), observe::exposition());
@@ -82,7 +84,7 @@ impl Node {
             let _dropped = closed.await;
         };
         let serving = tokio::spawn(api::serve(listener, router, until, wiring::connections(&settings)));
-        Ok(Self { core, peering, address, close, serving, looking, disk })
+        Ok(Self { core, peering, address, close, serving, looking, disk, identity })
     }
 
     /// Where it answers.
@@ -102,9 +104,17 @@ impl Node {
         self.core.ready().await;
     }
 
-    /// Ends when a part has died that the node cannot go on without; the reason says which.
-    pub async fn fatal(&self) -> String {
-        self.core.fatal().await
+    /// Ends when the node cannot go on: a part of it has died, or the cluster has dismissed it.
+    pub async fn fatal(&self) -> Error {
+        let why = self.core.fatal().await;
+        // Not all of the others may know it, or know it for long.
+        if why.code() == "storage_lost" {
+            let identity = Identity { lost: Some(why.to_string()), ..self.identity.clone() };
+            if let Err(error) = self.disk.keep_identity(&identity) {
+                tracing::error!(%error, "it could not be noted that the directory is lost");
+            }
+        }
+        why
     }
 
     /// Stops taking requests, lets those at work end for a moment, and closes the directory.

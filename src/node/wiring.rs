@@ -74,7 +74,7 @@ pub(super) fn space_of(disk: &Arc<DataDir>) -> ReadSpace {
 pub(super) fn parts(
     settings: &Settings,
     disk: &DataDir,
-    identity: &Identity,
+    identity: &mut Identity,
     address: SocketAddr,
     (peers, roster): (Peers, Roster),
 ) -> Result<Parts, Error> {
@@ -91,6 +91,7 @@ pub(super) fn parts(
         let what = log.1.losses.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         return Err(Error::StorageLost { path: disk.path.clone(), what });
     }
+    note_boot(disk, identity, log.1.boot)?;
     let raft = &settings.raft;
     let consensus = consensus::Config {
         partitions: raft.partitions,
@@ -103,6 +104,19 @@ pub(super) fn parts(
     let world = world::real();
     let runners = Registry::new(runner_settings(settings, disk, address), world.clock.clone())?;
     Ok(Parts { consensus, world, log, state: disk.state.clone(), runners, peers: Some(peers), roster })
+}
+
+/// A log that was opened less often than the identity remembers is not the one that belongs to it.
+fn note_boot(disk: &DataDir, identity: &mut Identity, boot: u64) -> Result<(), Error> {
+    if boot <= identity.boot {
+        let what = format!(
+            "the log was opened {boot} times with this one, and the identity file remembers {} times before: the log is missing or older",
+            identity.boot
+        );
+        return Err(Error::StorageLost { path: disk.path.clone(), what });
+    }
+    identity.boot = boot;
+    Ok(disk.keep_identity(identity)?)
 }
 
 /// Who begins the cluster, if this node is one of them.

@@ -26,7 +26,7 @@ mod verify;
 pub use data_dir::{CacheBytes, DataDir, FORMAT, LOG_CACHE_BYTES, STATE_CACHE_BYTES, Space};
 pub use error::{Error, Result, told};
 pub use hard_state::{FileHardState, HardGroup, HardRecord, HardState, Loaded, MemoryHardState};
-pub use identity::Identity;
+pub use identity::{Identity, Start, remembers};
 pub use log::{
     COMMITS_PER_SAVE, Done, Driver, GroupBounds, HEADER_BYTES as RECORD_HEADER_BYTES, Log, LogEntry,
     LogOptions, Loss, PURGES_PER_COMMIT, Pace, QUEUE_BYTES_MAX, QUEUE_LEN_MAX, Recovered, encode_record,

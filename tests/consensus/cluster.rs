@@ -52,6 +52,11 @@ impl Cluster {
         self.nodes.remove(&id).expect("it runs").crash().await;
     }
 
+    /// Gives a node that does not run an empty disk under its old name.
+    pub(crate) fn wipe(&mut self, id: u64) {
+        self.disks.insert(id, Disks::in_memory());
+    }
+
     /// Waits until one of `among` leads, and a majority can follow it.
     pub(crate) async fn leader(&self, among: &[u64]) -> (u64, Epoch) {
         let found = async {

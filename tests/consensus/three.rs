@@ -165,6 +165,31 @@ async fn a_leader_that_is_heard_and_hears_nothing_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_leader_notices_who_has_less_than_it_acknowledged() {
+    let mut cluster = Cluster::start(4_096).await;
+    cluster.append(&IDS, creation(1)).await;
+    let (leader, _) = cluster.leader(&IDS).await;
+    let [back, other] = others(leader)[..] else { panic!("there are three") };
+    cluster.caught_up(back, 1).await;
+    cluster.crash(back).await;
+    cluster.boot(back).await;
+    cluster.append(&[leader], creation(2)).await;
+    cluster.caught_up(back, 2).await;
+    assert!(cluster.network.went_back().is_empty(), "a restart loses nothing");
+    cluster.crash(back).await;
+    cluster.wipe(back);
+    cluster.boot(back).await;
+    let noticed = async {
+        while cluster.network.went_back() != BTreeSet::from([back]) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, noticed).await.expect("it is noticed in time");
+    cluster.append(&[leader, other], creation(3)).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_voters_that_was_left_half_done_can_be_finished() {
     let cluster = Cluster::start(4_096).await;
     cluster.append(&IDS, creation(1)).await;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -105,8 +106,9 @@ fn numbers(value: &Value) -> BTreeSet<u64> {
     value.as_array().unwrap().iter().filter_map(Value::as_u64).collect()
 }
 
+/// Null until the catalogue knows it.
 fn node_of(cluster: &Value, id: u64) -> &Value {
-    list(cluster, "nodes").iter().find(|node| node["id"] == id).unwrap()
+    list(cluster, "nodes").iter().find(|node| node["id"] == id).unwrap_or(&Value::Null)
 }
 
 /// Every partition has so many voters and a leader, and nothing is being moved. Every node holds the catalogue.
@@ -276,6 +278,48 @@ async fn a_node_that_lost_its_disk_is_refused() {
     cluster.join().await.unwrap();
     cluster.until(0, |it| is_settled(it, 3) && node_of(it, 4)["votes"] == 3).await;
     execute(&cluster.nodes[2], &workflow, 7).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_an_older_copy_of_its_disk_is_refused_and_ends() {
+    let mut cluster = Cluster::of_three().await;
+    let workflow = cluster.nodes[0].workflow(two_noops()).await;
+    let mut third = cluster.nodes.remove(2);
+    third.stop().await;
+    let older = home();
+    copy(&third.dir.path().join("data"), &older.path().join("data"));
+    let mut third = Server::with(third.dir, founding(&cluster.peers, 3), None).await.unwrap();
+    cluster.until(0, |it| node_of(it, 3)["starts"] == 2).await;
+    third.stop().await;
+    let back = Server::unready(older, founding(&cluster.peers, 3)).await.unwrap();
+    let why = back.ended().await;
+    assert_eq!((why.code(), why.to_string().contains("older copy")), ("storage_lost", true), "{why}");
+    let older = back.dir_when_stopped().await;
+    // It knows that now, whoever it meets.
+    let again = Server::unready(older, founding(&cluster.peers, 3)).await;
+    let error = again.err().expect("it does not start");
+    assert_eq!((error.code(), error.to_string().contains("older copy")), ("storage_lost", true), "{error}");
+    // The directory it has is as good as ever.
+    let third = Server::with(third.dir, founding(&cluster.peers, 3), None).await.unwrap();
+    execute(&third, &workflow, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_removed_while_it_runs_is_told_and_ends() {
+    let cluster = Cluster::of_three().await;
+    cluster.until(0, |it| is_settled(it, 3)).await;
+    let removed = cluster.nodes[0].call("DELETE", "/api/cluster/nodes/3?force=true", None).await;
+    assert_eq!(removed.status, 200, "{}", removed.text);
+    let why = cluster.nodes[2].ended().await;
+    assert_eq!((why.code(), why.to_string().contains("was removed")), ("node_removed", true), "{why}");
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() { copy(&from, &to) } else { std::fs::copy(&from, &to).map(drop).unwrap() }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

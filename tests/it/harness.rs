@@ -48,10 +48,35 @@ impl Server {
         variables: Variables,
         space: Option<ReadSpace>,
     ) -> Result<Self, everstep::node::Error> {
+        let server = Self::unready_with(dir, variables, space).await?;
+        server.node.as_ref().expect("it was started").ready().await;
+        Ok(server)
+    }
+
+    /// As `with`, but returns at once: it may never take work.
+    pub(crate) async fn unready(
+        dir: tempfile::TempDir,
+        variables: Variables,
+    ) -> Result<Self, everstep::node::Error> {
+        Self::unready_with(dir, variables, None).await
+    }
+
+    async fn unready_with(
+        dir: tempfile::TempDir,
+        variables: Variables,
+        space: Option<ReadSpace>,
+    ) -> Result<Self, everstep::node::Error> {
         let node = Node::start_with(settings(dir.path(), variables), space).await?;
-        node.ready().await;
         let url = format!("http://{}", node.address());
         Ok(Self { node: Some(node), url, http: reqwest::Client::new(), dir })
+    }
+
+    /// Its directory, when it has stopped as well as it can.
+    pub(crate) async fn dir_when_stopped(mut self) -> tempfile::TempDir {
+        if let Some(node) = self.node.take() {
+            let _outcome = node.stop().await;
+        }
+        self.dir
     }
 
     /// Stops the node and starts another on the same directory.
@@ -60,6 +85,12 @@ impl Server {
         let node = start_node(self.dir.path()).await;
         self.url = format!("http://{}", node.address());
         self.node = Some(node);
+    }
+
+    /// Why it cannot go on; waits until that is so.
+    pub(crate) async fn ended(&self) -> everstep::node::Error {
+        let ended = self.node.as_ref().expect("it was started").fatal();
+        tokio::time::timeout(PATIENCE, ended).await.expect("it does not go on for ever")
     }
 
     pub(crate) async fn stop(&mut self) {

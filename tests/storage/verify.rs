@@ -112,7 +112,19 @@ fn a_damaged_hint_count_or_identity_is_told_and_stays() {
 
 fn identity() -> Identity {
     let (cluster, incarnation) = ("everstep".to_owned(), "1f".to_owned());
-    Identity { cluster, node: 7, partitions: 4, incarnation, formed: true, members: [].into() }
+    let mut identity = Identity {
+        cluster,
+        node: 7,
+        partitions: 4,
+        incarnation,
+        formed: true,
+        members: [].into(),
+        starts: Vec::new(),
+        boot: 0,
+        lost: None,
+    };
+    identity.begin(9);
+    identity
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::storage;
 
 use super::super::args::Globals;
 use super::super::connect;
-use super::super::failure::{Exit, Failure};
+use super::super::failure::Failure;
 use super::super::node::{self, Node, Overrides, Settings};
 use super::super::output;
 use super::super::stop::Stop;
@@ -45,7 +45,7 @@ impl Embedded {
         })?;
         tokio::select! {
             () = node.ready() => {}
-            reason = node.fatal() => return Err(death(&reason)),
+            why = node.fatal() => return Err(why.into()),
         }
         let client = connect::connect_to(globals, &format!("http://{}", node.address()))?;
         Ok(Self { node, data_dir: data_dir.to_owned(), client })
@@ -53,7 +53,7 @@ impl Embedded {
 
     /// Ends with the node, if it dies.
     pub(in crate::cli) async fn died(&self) -> Failure {
-        death(&self.node.fatal().await)
+        self.node.fatal().await.into()
     }
 
     /// Stops the node in order; who asks again does not want to wait, and loses nothing by it.
@@ -103,8 +103,4 @@ impl Embedded {
         };
         output::note(&format!("  everstep run --resume {id}{option}"));
     }
-}
-
-fn death(reason: &str) -> Failure {
-    Failure::new(Exit::Unavailable, "node_died", format!("the node cannot go on: {reason}"))
 }

@@ -21,6 +21,7 @@ use super::message::{Answered, Question, Unanswered};
 use super::{Address, Chunks, Request, Response, SnapshotHead, Transport};
 
 type Failed = RPCError<Types>;
+type AppendResponse = AppendEntriesResponse<Types>;
 
 /// How long one chunk of a snapshot may take. A peer that hangs must not hold checkpoints back for long.
 const CHUNK_DEADLINE: Duration = Duration::from_secs(3);
@@ -42,7 +43,8 @@ impl RaftNetworkFactory<Types> for Factory {
 
     async fn new_client(&mut self, target: u64, node: &BasicNode) -> Client {
         let to = Address { node: target, address: node.addr.clone(), group: self.group };
-        Client { from: self.node, to, transport: self.transport.clone(), promise: self.promise }
+        let (transport, promise) = (self.transport.clone(), self.promise);
+        Client { from: self.node, to, transport, promise, acknowledged: None }
     }
 }
 
@@ -52,9 +54,34 @@ pub(in crate::consensus) struct Client {
     to: Address,
     transport: Arc<dyn Transport>,
     promise: Promise,
+    /// Under which leadership, and up to which entry, the other member has the log of this one. It was asked one
+    /// question after another, so it can never have less.
+    acknowledged: Option<(Vote, u64)>,
 }
 
 impl Client {
+    /// Notes what an answer says the other member has.
+    ///
+    /// Errors: it has less than it had. Raft would count what is gone, and send to it again and again.
+    fn note(
+        &mut self,
+        (vote, before, last): (Vote, Option<u64>, Option<u64>),
+        response: &AppendResponse,
+    ) -> Result<(), Failed> {
+        let known = self.acknowledged.filter(|(under, _)| *under == vote).map(|(_, index)| index);
+        let has = match response {
+            AppendResponse::Success => last,
+            AppendResponse::PartialSuccess(reached) => reached.as_ref().map(|id| id.index),
+            AppendResponse::Conflict if before.is_some() && before <= known => {
+                self.transport.went_back(self.to.node);
+                return Err(Unreachable::from_string("it has less than it had acknowledged").into());
+            }
+            AppendResponse::Conflict | AppendResponse::HigherVote(_) => return Ok(()),
+        };
+        self.acknowledged = has.max(known).map(|index| (vote, index));
+        Ok(())
+    }
+
     async fn call(
         &self,
         question: Question,
@@ -101,8 +128,13 @@ impl RaftNetworkV2<Types> for Client {
     ) -> Result<AppendEntriesResponse<Types>, Failed> {
         let deadline =
             if rpc.entries.is_empty() { option.hard_ttl() } else { option.hard_ttl().max(APPEND_DEADLINE) };
+        let (vote, before) = (rpc.vote, rpc.prev_log_id.as_ref().map(|id| id.index));
+        let last = rpc.entries.last().map(|entry| entry.log_id.index).or(before);
         match self.call(Question::Append(rpc), RPCTypes::AppendEntries, deadline).await? {
-            Answered::Append(response) => Ok(response),
+            Answered::Append(response) => {
+                self.note((vote, before, last), &response)?;
+                Ok(response)
+            }
             other => Err(misplaced(&other)),
         }
     }

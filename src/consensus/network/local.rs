@@ -19,6 +19,7 @@ struct State {
     /// Ordered pairs: no message goes from the first to the second.
     cut: BTreeSet<(u64, u64)>,
     snapshots: u64,
+    went_back: BTreeSet<u64>,
 }
 
 impl LocalNetwork {
@@ -67,6 +68,12 @@ impl LocalNetwork {
     #[must_use]
     pub fn snapshots(&self) -> u64 {
         self.state().snapshots
+    }
+
+    /// The nodes that were caught with less than they had acknowledged.
+    #[must_use]
+    pub fn went_back(&self) -> BTreeSet<u64> {
+        self.state().went_back.clone()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -145,5 +152,9 @@ impl Transport for Wire {
             let response = receiver.finish(to.group, session).await?;
             self.back(to.node, &response)
         })
+    }
+
+    fn went_back(&self, node: u64) {
+        self.network.state().went_back.insert(node);
     }
 }

@@ -62,6 +62,9 @@ pub trait Transport: Send + Sync + 'static {
         chunks: Chunks,
         deadline: Duration,
     ) -> BoxFuture<'a, Result<Response, Unanswered>>;
+
+    /// A node has less in its log than it had acknowledged to this one: its disk went back.
+    fn went_back(&self, _node: u64) {}
 }
 
 /// The transport of a node that is alone.

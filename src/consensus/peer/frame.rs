@@ -30,6 +30,8 @@ pub(super) enum Kind {
     Ping = 7,
     /// Yes.
     Pong = 8,
+    /// The other end does not take its requests, now or ever, and says why.
+    Dismissed = 9,
 }
 
 impl Kind {
@@ -43,6 +45,7 @@ impl Kind {
             6 => Self::Failure,
             7 => Self::Ping,
             8 => Self::Pong,
+            9 => Self::Dismissed,
             _ => return None,
         })
     }

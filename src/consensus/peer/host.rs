@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 
 use super::super::network::BoxFuture;
 use super::super::{Receiver, Request, SnapshotHead, Unanswered};
+use super::acquaintances::{Acquaintances, Introduction};
 use super::frame::{Frame, Kind};
-use super::hello::Acquaintances;
 use super::link::{self, WRITE_QUEUE_LEN};
 use super::request::{Call, Errand};
 
@@ -64,7 +64,7 @@ pub(super) struct Host {
 
 impl Host {
     /// Answers on a connection that was welcomed until it ends.
-    pub(super) async fn serve<S>(&self, from: u64, stream: S)
+    pub(super) async fn serve<S>(&self, who: Introduction, stream: S)
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
@@ -74,8 +74,14 @@ impl Host {
         let mut tasks = JoinSet::new();
         tasks.spawn(link::write_all(queue, writer));
         let places = Arc::new(Semaphore::new(AT_ONCE_MAX));
+        let (from, presence) = (who.node, self.known.connected(&who));
         while let Ok(Some(frame)) = Frame::read(&mut reader).await {
             while tasks.try_join_next().is_some() {}
+            presence.heard();
+            // It may have been welcome when it dialled. When it dials again it is told why it is not.
+            if self.known.check(&who).is_err() {
+                break;
+            }
             if frame.kind == Kind::Ping {
                 // If it cannot be written, the connection has ended, and reading ends too.
                 let _ = answers.send(Frame::new(Kind::Pong, frame.id, Bytes::new())).await;
@@ -106,8 +112,6 @@ impl Host {
         if call.cluster != self.cluster || call.to != self.node {
             return Err(Unanswered::Refused("this request is for another node or cluster".to_owned()));
         }
-        // It may have been welcome when it dialled.
-        self.known.admit(from).map_err(Unanswered::Refused)?;
         let late = |_| Unanswered::Lost("not answered in time".to_owned());
         tokio::time::timeout(call.deadline, self.run(from, call)).await.map_err(late)?
     }

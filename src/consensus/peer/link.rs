@@ -126,9 +126,13 @@ impl Link {
         match answer.kind {
             Kind::Answer => Ok(answer.body),
             Kind::Failure => Err(failure(&answer.body)),
-            Kind::Hello | Kind::Welcome | Kind::Refused | Kind::Request | Kind::Ping | Kind::Pong => {
-                Err(Unanswered::Lost("an answer that is none".to_owned()))
-            }
+            Kind::Hello
+            | Kind::Welcome
+            | Kind::Refused
+            | Kind::Dismissed
+            | Kind::Request
+            | Kind::Ping
+            | Kind::Pong => Err(Unanswered::Lost("an answer that is none".to_owned())),
         }
     }
 

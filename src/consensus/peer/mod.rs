@@ -14,14 +14,16 @@
 //! answers cross in any order, matched by id (`link`, `host`). Every request names cluster and node again, has a
 //! deadline that both ends keep, and nothing waits in an unbounded queue.
 //!
-//! A node whose disk was replaced comes back under its old id with another incarnation. It has forgotten votes
-//! and entries that it acknowledged, so nobody talks to it: it has to join anew, under an id never used.
+//! A node whose disk was replaced comes back under its old id with another incarnation, one whose disk is an older copy
+//! without the start that the others saw last (`acquaintances`). It has forgotten votes and entries that it
+//! acknowledged, so nobody talks to it: it has to join anew, under an id never used. It is told so, and ends.
 //!
 //! With TLS both ends show a certificate of the cluster's authority, valid for `node-ID.everstep` (`tls`).
 //!
 //! Caveat: an answer that does not come leaves the outcome open. Raft asks again; who passes a request on makes
 //! sure that asking twice is harmless.
 
+mod acquaintances;
 mod dial;
 mod frame;
 mod hello;
@@ -36,8 +38,9 @@ pub mod rubbish;
 mod tests;
 mod tls;
 
+pub use acquaintances::{Disk, Dismissal, Incarnation, Introduction, Known};
 pub use dial::{Dial, PeerStream, TcpDial};
-pub use hello::{Incarnation, Known, Me, Welcome};
+pub use hello::{Me, Welcome};
 pub use host::Desk;
 pub use listen::listen;
 pub use peers::Peers;

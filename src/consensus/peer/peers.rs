@@ -5,14 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::world::Entropy;
 
 use super::super::network::{Address, BoxFuture, Chunks, Transport};
 use super::super::{Receiver, Request, Response, SnapshotHead, Unanswered};
+use super::acquaintances::{Acquaintances, Disk, Dismissal, Introduction};
 use super::dial::{Dial, PeerStream};
-use super::hello::{self, Acquaintances, Incarnation, Me, Welcome};
+use super::hello::{self, Me, Welcome};
 use super::host::{self, Desk, Host, Offices};
 use super::link::Link;
 use super::request::{Call, Errand};
@@ -73,7 +75,7 @@ type SharedPlace = Arc<tokio::sync::Mutex<Place>>;
 /// A connection, or the last failure to make one.
 #[derive(Default)]
 struct Place {
-    link: Option<Arc<Link>>,
+    link: Option<(Arc<Link>, Introduction)>,
     address: String,
     failed: Option<(Instant, Unanswered)>,
 }
@@ -114,8 +116,14 @@ impl Peers {
     }
 
     /// The disks of nodes, over what was known before.
-    pub fn learn_disks(&self, known: BTreeMap<u64, Incarnation>) {
+    pub fn learn_disks(&self, known: BTreeMap<u64, Disk>) {
         self.inner.known.learn(known);
+    }
+
+    /// Why the cluster does not talk to this node any more, once it is told so.
+    #[must_use]
+    pub fn dismissed(&self) -> watch::Receiver<Option<Dismissal>> {
+        self.inner.known.dismissed()
     }
 
     /// These were removed from the cluster: nothing of them is answered any more.
@@ -135,7 +143,7 @@ impl Peers {
     }
 
     /// The disks of the nodes this one knows. A node that comes with another one is refused.
-    pub fn set_known(&self, known: BTreeMap<u64, Incarnation>) {
+    pub fn set_known(&self, known: BTreeMap<u64, Disk>) {
         self.inner.known.set(known);
     }
 
@@ -183,7 +191,7 @@ impl Peers {
         let greet = tokio::time::timeout(CONNECT_DEADLINE, self.inner.greet(address, 0));
         let (stream, welcome) = greet.await.map_err(late)??;
         let link = Link::start(stream);
-        let call = self.inner.request(welcome.node, Errand::Ask, 0, ask.into(), deadline);
+        let call = self.inner.request(welcome.who.node, Errand::Ask, 0, ask.into(), deadline);
         link.ask(call.encode(), deadline).await
     }
 
@@ -191,8 +199,8 @@ impl Peers {
     pub async fn host(&self, mut stream: Box<dyn PeerStream>, named: impl Fn(u64) -> bool) {
         let me = self.me();
         let hello = hello::receive(&me, &self.inner.known, named, &mut stream);
-        let from = match tokio::time::timeout(HELLO_DEADLINE, hello).await {
-            Ok(Ok(Some(from))) => from,
+        let who = match tokio::time::timeout(HELLO_DEADLINE, hello).await {
+            Ok(Ok(Some(who))) => who,
             Ok(Ok(None)) | Err(_) => return,
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a connection did not begin well");
@@ -200,7 +208,7 @@ impl Peers {
             }
         };
         let (offices, known) = (self.inner.offices.clone(), self.inner.known.clone());
-        Host { cluster: me.cluster_hash(), node: me.node, offices, known }.serve(from, stream).await;
+        Host { cluster: me.cluster_hash(), node: me.node, offices, known }.serve(who, stream).await;
     }
 }
 
@@ -247,8 +255,11 @@ impl Inner {
         if place.address != address {
             *place = Place { address: address.clone(), ..Place::default() };
         }
-        if let Some(link) = place.link.as_ref().filter(|link| link.is_open()) {
-            return Ok(link.clone());
+        if let Some((link, who)) = place.link.as_ref().filter(|(link, _)| link.is_open()) {
+            if self.known.check(who).is_ok() {
+                return Ok(link.clone());
+            }
+            place.link = None;
         }
         if let Some((at, why)) = place.failed.as_ref().filter(|(at, _)| at.elapsed() < DIAL_AGAIN) {
             tracing::trace!(node = to.node, ?at, "not dialled again yet");
@@ -262,11 +273,12 @@ impl Inner {
             let greeted = greet.await.map_err(late).and_then(std::convert::identity);
             let failed_before = place.failed.is_some();
             *place = match greeted {
-                Ok((stream, _)) => {
+                Ok((stream, welcome)) => {
                     if failed_before && lane == Lane::Raft {
                         tracing::info!(node, address, "another node is in reach again");
                     }
-                    Place { link: Some(Arc::new(Link::start(stream))), address, failed: None }
+                    let link = (Arc::new(Link::start(stream)), welcome.who);
+                    Place { link: Some(link), address, failed: None }
                 }
                 Err(why) => {
                     if !failed_before && lane == Lane::Raft {
@@ -276,7 +288,7 @@ impl Inner {
                 }
             };
             match (&place.link, &place.failed) {
-                (Some(link), _) => Ok(link.clone()),
+                (Some((link, _)), _) => Ok(link.clone()),
                 (None, Some((_, why))) => Err(why.clone()),
                 (None, None) => unreachable!("it was made or it failed"),
             }
@@ -382,5 +394,9 @@ impl Transport for Peers {
         deadline: Duration,
     ) -> BoxFuture<'a, Result<Response, Unanswered>> {
         Box::pin(self.inner.send_snapshot(to, head, chunks, deadline))
+    }
+
+    fn went_back(&self, node: u64) {
+        self.inner.known.went_back(node);
     }
 }

@@ -4,10 +4,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
+use crate::storage::Start;
+
 use super::super::Unanswered;
 use super::super::network::Address;
+use super::acquaintances::{Acquaintances, Disk, Dismissal, Incarnation, Known};
 use super::frame::{FRAME_BYTES_MAX, Frame, Kind};
-use super::hello::{self, Acquaintances, Incarnation, Known, Me, Welcome};
+use super::hello::{self, Me, Welcome};
 use super::link::Link;
 use super::peers::whereabouts;
 use super::request::{Call, Errand};
@@ -15,7 +18,19 @@ use super::tls::{TlsError, TlsFiles, TlsSettings};
 
 fn node(id: u64) -> Me {
     let incarnation = Incarnation(u128::from(id) + 100);
-    Me { cluster: "blue".to_owned(), node: id, partitions: 4, lease_ms: 300, incarnation, formed: true }
+    let (cluster, starts) = ("blue".to_owned(), vec![start(1)]);
+    Me { cluster, node: id, partitions: 4, lease_ms: 300, incarnation, starts, formed: true }
+}
+
+/// Each start draws the same number here.
+fn start(count: u64) -> Start {
+    Start { count, drawn: count + 100 }
+}
+
+/// What others know of the disk of a node.
+fn disk(me: &Me) -> BTreeMap<u64, Disk> {
+    let start = me.starts.last().copied().unwrap_or_default();
+    BTreeMap::from([(me.node, Disk { incarnation: me.incarnation, start })])
 }
 
 #[test]
@@ -29,10 +44,20 @@ fn a_node_is_called_where_it_said_last_that_it_listens() {
 
 /// One dials, the other answers, and knows `known`.
 async fn meet(one: Me, to: u64, other: Me, known: &Acquaintances) -> Result<Welcome, Unanswered> {
+    meet_knowing(&one, &Acquaintances::default(), to, other, known).await
+}
+
+/// As `meet`, and whoever dials knows somebody too.
+async fn meet_knowing(
+    one: &Me,
+    knows: &Acquaintances,
+    to: u64,
+    other: Me,
+    known: &Acquaintances,
+) -> Result<Welcome, Unanswered> {
     let (mut near, mut far) = duplex(4096);
-    let nobody = Acquaintances::default();
     let answering = hello::receive(&other, known, |_| true, &mut far);
-    let (welcome, received) = tokio::join!(hello::introduce(&one, &nobody, to, &mut near), answering);
+    let (welcome, received) = tokio::join!(hello::introduce(one, knows, to, &mut near), answering);
     assert_eq!(received.unwrap().is_some(), welcome.is_ok(), "both ends know how it went");
     welcome
 }
@@ -48,15 +73,15 @@ fn reason(met: Result<Welcome, Unanswered>) -> String {
 async fn nodes_of_one_cluster_meet() {
     let known = Acquaintances::default();
     let welcome = meet(node(1), 2, node(2), &known).await.unwrap();
-    assert_eq!((welcome.node, welcome.known, welcome.formed), (2, Known::Stranger, true));
-    known.learn(BTreeMap::from([(1, node(1).incarnation)]));
+    assert_eq!((welcome.who.node, welcome.known, welcome.formed), (2, Known::Stranger, true));
+    known.learn(disk(&node(1)));
     assert_eq!(meet(node(1), 0, node(2), &known).await.unwrap().known, Known::Same);
 }
 
 #[tokio::test]
 async fn who_does_not_belong_is_refused_and_told_why() {
     let known = Acquaintances::default();
-    known.learn(BTreeMap::from([(1, node(1).incarnation)]));
+    known.learn(disk(&node(1)));
     let green = Me { cluster: "green".to_owned(), ..node(1) };
     assert_eq!(reason(meet(green, 2, node(2), &known).await), "this is cluster `blue`, not `green`");
     assert_eq!(reason(meet(node(1), 3, node(2), &known).await), "this is node 2, not node 3");
@@ -73,6 +98,50 @@ async fn who_does_not_belong_is_refused_and_told_why() {
 }
 
 #[tokio::test]
+async fn a_node_whose_disk_went_back_is_dismissed_and_believes_whom_it_knows() {
+    let known = Acquaintances::default();
+    known.learn(disk(&Me { starts: vec![start(1), start(2)], ..node(1) }));
+    let knows = Acquaintances::default();
+    let went_back = [
+        vec![start(1)],
+        vec![start(1), Start { count: 2, drawn: 0 }],
+        vec![start(1), Start { count: 2, drawn: 0 }, start(3)],
+    ];
+    for starts in went_back {
+        let one = Me { starts, ..node(1) };
+        assert!(reason(meet_knowing(&one, &knows, 2, node(2), &known).await).contains("older copy"));
+        assert_eq!(*knows.dismissed().borrow(), None, "anybody may say that");
+    }
+    knows.learn(disk(&node(2)));
+    let one = Me { starts: vec![start(1), start(2), start(3)], ..node(1) };
+    assert_eq!(meet_knowing(&one, &knows, 2, node(2), &known).await.unwrap().known, Known::Same);
+    assert_eq!(*knows.dismissed().borrow(), None);
+    assert!(reason(meet_knowing(&node(1), &knows, 2, node(2), &known).await).contains("older copy"));
+    assert_eq!(*knows.dismissed().borrow(), Some(Dismissal::OlderCopy { node: 1 }));
+    known.went_back(1);
+    assert!(reason(meet_knowing(&one, &knows, 2, node(2), &known).await).contains("older copy"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_is_turned_away_as_long_as_the_original_is_heard() {
+    let known = Acquaintances::default();
+    let original = node(1).introduction();
+    let presence = known.connected(&original);
+    let copy = Me { starts: vec![start(1), start(2)], ..node(1) };
+    assert!(reason(meet(copy.clone(), 2, node(2), &known).await).contains("another process"));
+    assert!(meet(node(1), 2, node(2), &known).await.is_ok(), "it may have several connections");
+    tokio::time::advance(Duration::from_secs(2)).await;
+    presence.heard();
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert!(meet(copy.clone(), 2, node(2), &known).await.is_err());
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert!(meet(copy.clone(), 2, node(2), &known).await.is_ok(), "its machine has died without a word");
+    presence.heard();
+    drop(presence);
+    assert!(meet(copy, 2, node(2), &known).await.is_ok(), "it has hung up");
+}
+
+#[tokio::test]
 async fn a_certificate_for_another_node_is_refused() {
     let (mut near, mut far) = duplex(4096);
     let (one, two, nobody) = (node(1), node(2), Acquaintances::default());
@@ -84,7 +153,7 @@ async fn a_certificate_for_another_node_is_refused() {
 #[tokio::test]
 async fn a_node_that_was_replaced_is_not_trusted_by_who_dials_it() {
     let known = Acquaintances::default();
-    known.learn(BTreeMap::from([(2, Incarnation(1))]));
+    known.learn(disk(&Me { incarnation: Incarnation(1), ..node(2) }));
     let (mut near, mut far) = duplex(4096);
     let (one, two, nobody) = (node(1), node(2), Acquaintances::default());
     let answering = hello::receive(&two, &nobody, |_| true, &mut far);

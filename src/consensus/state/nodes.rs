@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use crate::engine::model::{PartitionId, Timestamp};
 
+use crate::storage::Start;
+
 use super::super::command::{NodeChange, NodeConflict, Reply};
 use super::super::view::{Membership, NodeRecord};
 use super::apply::Fold;
@@ -69,6 +71,7 @@ impl Fold<'_> {
                 }
             }
             NodeChange::Set { id, membership } => self.set_membership(*id, *membership),
+            NodeChange::Started { id, incarnation, start } => self.started(*id, *incarnation, *start),
         })
     }
 
@@ -103,7 +106,8 @@ impl Fold<'_> {
         };
         let added_at = if before.id == id { before.added_at } else { at };
         let (peer, public) = (peer.to_owned(), public.to_owned());
-        Ok(self.keep_node(NodeRecord { id, incarnation, peer, public, membership, added_at }))
+        let start = before.start;
+        Ok(self.keep_node(NodeRecord { id, incarnation, peer, public, membership, added_at, start }))
     }
 
     fn set_membership(&mut self, id: u64, membership: Membership) -> Result<NodeRecord, NodeConflict> {
@@ -119,6 +123,24 @@ impl Fold<'_> {
             return Err(NodeConflict::NotCome { id });
         }
         Ok(self.keep_node(NodeRecord { membership, ..node }))
+    }
+
+    fn started(&mut self, id: u64, incarnation: u128, start: Start) -> Result<NodeRecord, NodeConflict> {
+        let slot = self.state.nodes.0.get(&id).ok_or(NodeConflict::NotFound)?;
+        let node = slot.node.clone();
+        if slot.loaded && slot.changed >= self.index {
+            return Ok(node);
+        }
+        if node.membership == Membership::Removed {
+            return Err(NodeConflict::Removed { id });
+        }
+        if node.incarnation != incarnation {
+            return Err(NodeConflict::Taken { id });
+        }
+        if start.count < node.start.count || start.count == node.start.count && start != node.start {
+            return Err(NodeConflict::OlderCopy { id });
+        }
+        Ok(self.keep_node(NodeRecord { start, ..node }))
     }
 
     /// An id no node ever had.

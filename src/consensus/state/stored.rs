@@ -13,9 +13,10 @@ use crate::engine::evolve;
 use crate::engine::model::{
     Epoch, Execution, ExecutionId, Recorded, Status, TenantId, Timestamp, Version, WorkflowId,
 };
+use crate::storage::Start;
 use crate::storage::codec::{self, Kind};
 
-use super::super::view::{NodeRecord, Record, Workflow};
+use super::super::view::{Membership, NodeRecord, Record, Workflow};
 use super::error::{Error, Result};
 
 const ROOT: Kind = Kind(0x40);
@@ -30,8 +31,9 @@ const WORKFLOW: Kind = Kind(0x48);
 const CHUNK: Kind = Kind(0x49);
 const NODE: Kind = Kind(0x4a);
 
-/// The only version of each kind so far.
+/// The only version of each kind so far, but one.
 const V1: u16 = 1;
+const V2: u16 = 2;
 
 /// The checkpoint's own row.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -129,6 +131,19 @@ pub(super) struct StoredNode {
     pub node: NodeRecord,
 }
 
+/// As it was stored before a node's starts were recorded.
+#[derive(Serialize, Deserialize)]
+struct StoredNodeV1 {
+    changed: u64,
+    born: u64,
+    id: u64,
+    incarnation: u128,
+    peer: String,
+    public: String,
+    membership: Membership,
+    added_at: Timestamp,
+}
+
 /// A part of a snapshot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Chunk {
@@ -157,8 +172,25 @@ codec_pair!(encode_live, decode_live, LIVE, LiveValue);
 codec_pair!(encode_pack, decode_pack, PACK, Pack);
 codec_pair!(encode_claim, decode_claim, CLAIM, StoredClaim);
 codec_pair!(encode_chunk, decode_chunk, CHUNK, Chunk);
-codec_pair!(encode_node, decode_node, NODE, StoredNode);
 codec_pair!(encode_workflow, decode_workflow, WORKFLOW, StoredWorkflow<'static>);
+
+pub(super) fn encode_node(node: &StoredNode) -> Vec<u8> {
+    codec::encode(NODE, V2, node)
+}
+
+pub(super) fn decode_node(bytes: &[u8]) -> Result<StoredNode> {
+    match codec::open(bytes)?.version {
+        V1 => {
+            let old: StoredNodeV1 = decode(NODE, bytes)?;
+            let StoredNodeV1 { changed, born, id, incarnation, peer, public, membership, added_at } = old;
+            let start = Start::default();
+            let node = NodeRecord { id, incarnation, peer, public, membership, added_at, start };
+            Ok(StoredNode { changed, born, node })
+        }
+        V2 => Ok(codec::decode(NODE, bytes)?.1),
+        found => Err(Error::Newer { found, supported: V2 }),
+    }
+}
 
 pub(super) fn encode_root(generation: u8) -> Vec<u8> {
     codec::encode(ROOT, V1, &generation)

@@ -10,12 +10,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use everstep::actors;
-use everstep::consensus::peer::{Dial, Incarnation, Me, PeerStream, Peers};
+use everstep::consensus::peer::{self, Dial, Incarnation, Me, PeerStream, Peers};
 use everstep::consensus::{self, BoxFuture};
 use everstep::node::{Core, Parts};
 use everstep::runners::Registry;
-use everstep::storage::{Driver, Log, LogOptions};
-use everstep::world::World;
+use everstep::storage::{Driver, Log, LogOptions, Start};
+use everstep::world::{Entropy, World};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{mpsc, oneshot, watch};
 use turmoil::net::{TcpListener, TcpStream};
@@ -41,6 +41,8 @@ pub(crate) struct Seat {
     pub(crate) join: String,
     /// The node has its place; its disk knows.
     pub(crate) formed: AtomicBool,
+    /// Its lives so far; its disk knows the latest.
+    pub(crate) starts: Mutex<Vec<Start>>,
     pub(crate) roster: actors::Roster,
     pub(crate) runners: Registry,
     pub(crate) journal: Journal,
@@ -213,7 +215,7 @@ pub(crate) async fn live(seat: Arc<Seat>, doors: Doors) {
         tokio::select! {
             biased;
             why = core.fatal() => {
-                seat.journal.died(seat.node, &why);
+                seat.journal.died(seat.node, &why.to_string());
                 return;
             }
             _ = &mut stopped => break,
@@ -273,13 +275,23 @@ fn peers(seat: &Seat, doors: &Doors) -> Peers {
         partitions: seat.consensus.partitions,
         lease_ms: seat.consensus.election_ms.1,
         incarnation: Incarnation(seat.node.into()),
+        starts: begin(seat),
         formed: seat.formed.load(Ordering::Relaxed),
     };
     let dial = SimDial { node: seat.node, doors: doors.clone() };
     let peers = Peers::new(me, Arc::new(dial), seat.entropy.clone(), true);
     peers.set_addresses(members.clone());
-    peers.set_known(members.keys().map(|node| (*node, Incarnation((*node).into()))).collect());
+    let disk = |node: u64| peer::Disk { incarnation: Incarnation(node.into()), ..peer::Disk::default() };
+    peers.set_known(members.keys().map(|node| (*node, disk(*node))).collect());
     peers
+}
+
+/// The latest lives, this one last.
+fn begin(seat: &Seat) -> Vec<Start> {
+    let mut starts = seat.starts.lock().unwrap();
+    let count = starts.last().map_or(0, |start| start.count) + 1;
+    starts.push(Start { count, drawn: seat.entropy.bits() as u64 });
+    starts.clone()
 }
 
 /// Asks for a place in the cluster until somebody decides.

@@ -37,6 +37,8 @@ pub(in crate::api) struct Node {
     /// When it got its id.
     #[schema(format = DateTime)]
     added_at: String,
+    /// How often it was started, as far as the cluster knows.
+    starts: u64,
 }
 
 /// Why a node should not lead.
@@ -68,6 +70,8 @@ pub(in crate::api) struct ClusterNode {
     /// When it got its id.
     #[schema(format = DateTime)]
     added_at: String,
+    /// How often it was started, as far as the cluster knows.
+    starts: u64,
     /// It answers the node that was asked.
     pub(in crate::api) reachable: bool,
     /// How many partitions it leads.

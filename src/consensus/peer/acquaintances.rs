@@ -1,0 +1,235 @@
+//! Who the other nodes are, and which of them are not talked to any more.
+//!
+//! A node that lost its disk is told by another incarnation. A node whose disk went back, because an older copy of it
+//! took its place, still has the incarnation: it is told by its starts. The catalogue keeps the last start of each
+//! node, and a node that does not remember that one has forgotten what it acknowledged since. Within one start
+//! a leader notices who has less than it acknowledged.
+//!
+//! A copy that is started while the original runs is turned away as long as the original is heard.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::storage::{Start, remembers};
+
+/// Who was heard within this time runs. Nodes ask each other every second.
+const HEARD_LATELY: Duration = Duration::from_secs(3);
+
+/// Which disk a node works on: drawn when its data directory is made, and gone with it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Incarnation(pub u128);
+
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// What a node shows of itself on each connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Introduction {
+    /// Its id.
+    pub node: u64,
+    /// Its disk.
+    pub incarnation: Incarnation,
+    /// Its latest starts, this one last.
+    pub starts: Vec<Start>,
+}
+
+/// The disk of a node, as the others know it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Disk {
+    /// Which.
+    pub incarnation: Incarnation,
+    /// The last start on it that is known.
+    pub start: Start,
+}
+
+/// What a node knows of another one's disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Known {
+    /// Never heard of it.
+    Stranger,
+    /// The one it always had.
+    Same,
+}
+
+/// Why a node is not talked to any more, for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Dismissal {
+    /// The cluster has removed it.
+    #[error(
+        "node {node} was removed from this cluster; it has to join under a new id, with an empty data directory"
+    )]
+    Removed {
+        /// Which.
+        node: u64,
+    },
+    /// It comes with another disk.
+    #[error(
+        "storage_lost: node {node} has another disk than it had: it has lost what it acknowledged and has to join under a new id (`everstep cluster add`, then `serve --join`)"
+    )]
+    OtherDisk {
+        /// Which.
+        node: u64,
+    },
+    /// It comes with an older copy of its disk.
+    #[error(
+        "storage_lost: node {node} has an older copy of its data directory: what it acknowledged after that copy is lost, and it has to join under a new id, with an empty one (`everstep cluster add`, then `serve --join`)"
+    )]
+    OlderCopy {
+        /// Which.
+        node: u64,
+    },
+}
+
+/// Why another node is not talked to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    /// It can be mended, or passes.
+    #[error("{0}")]
+    ForNow(String),
+    /// It will never be again.
+    #[error(transparent)]
+    ForGood(#[from] Dismissal),
+}
+
+/// The nodes this node knows. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Acquaintances {
+    nodes: Arc<RwLock<Nodes>>,
+    /// Connections on which a node asks here.
+    callers: Arc<Mutex<BTreeMap<u64, Vec<Weak<Presence>>>>>,
+    /// The others have dismissed this node.
+    dismissed: Arc<watch::Sender<Option<Dismissal>>>,
+}
+
+#[derive(Debug, Default)]
+struct Nodes {
+    disks: BTreeMap<u64, Disk>,
+    removed: BTreeSet<u64>,
+    /// Disks that have less than was acknowledged from them.
+    went_back: BTreeSet<(u64, Incarnation)>,
+}
+
+/// A node that is connected.
+#[derive(Debug)]
+pub(super) struct Presence {
+    start: Start,
+    since: Instant,
+    heard_ms: AtomicU64,
+}
+
+impl Presence {
+    /// It has just said something.
+    pub(super) fn heard(&self) {
+        self.heard_ms.store(self.since.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    fn lately(&self) -> bool {
+        let heard = Duration::from_millis(self.heard_ms.load(Ordering::Relaxed));
+        self.since.elapsed().saturating_sub(heard) < HEARD_LATELY
+    }
+}
+
+impl Default for Acquaintances {
+    fn default() -> Self {
+        let (dismissed, _) = watch::channel(None);
+        Self { nodes: Arc::default(), callers: Arc::default(), dismissed: Arc::new(dismissed) }
+    }
+}
+
+impl Acquaintances {
+    pub(super) fn set(&self, all: BTreeMap<u64, Disk>) {
+        self.write().disks = all;
+    }
+
+    pub(super) fn learn(&self, more: BTreeMap<u64, Disk>) {
+        self.write().disks.extend(more);
+    }
+
+    pub(super) fn expel(&self, removed: BTreeSet<u64>) {
+        self.write().removed = removed;
+    }
+
+    /// A node has less than it had acknowledged.
+    pub(super) fn went_back(&self, node: u64) {
+        let mut nodes = self.write();
+        let Some(disk) = nodes.disks.get(&node).copied() else { return };
+        if nodes.went_back.insert((node, disk.incarnation)) {
+            tracing::error!(
+                node,
+                "a node has less in its log than it had acknowledged; it is not talked to any more"
+            );
+        }
+    }
+
+    /// What is known of the disk of whoever shows this.
+    pub(super) fn check(&self, who: &Introduction) -> Result<Known, Dismissal> {
+        let nodes = self.read();
+        let node = who.node;
+        if nodes.removed.contains(&node) {
+            return Err(Dismissal::Removed { node });
+        }
+        if nodes.went_back.contains(&(node, who.incarnation)) {
+            return Err(Dismissal::OlderCopy { node });
+        }
+        match nodes.disks.get(&node) {
+            None => Ok(Known::Stranger),
+            Some(disk) if disk.incarnation != who.incarnation => Err(Dismissal::OtherDisk { node }),
+            Some(disk) if !remembers(&who.starts, disk.start) => Err(Dismissal::OlderCopy { node }),
+            Some(_) => Ok(Known::Same),
+        }
+    }
+
+    /// Error: another process with the same disk is connected.
+    pub(super) fn check_twin(&self, who: &Introduction) -> Result<(), String> {
+        let (callers, start) = (self.callers(), who.starts.last().copied().unwrap_or_default());
+        let mut others = callers.get(&who.node).into_iter().flatten().filter_map(Weak::upgrade);
+        if others.any(|other| other.start != start && other.lately()) {
+            return Err(format!("node {} is connected already, and runs as another process", who.node));
+        }
+        Ok(())
+    }
+
+    /// Somebody is connected as long as this is kept.
+    pub(super) fn connected(&self, who: &Introduction) -> Arc<Presence> {
+        let start = who.starts.last().copied().unwrap_or_default();
+        let presence = Arc::new(Presence { start, since: Instant::now(), heard_ms: AtomicU64::new(0) });
+        let mut callers = self.callers();
+        let connections = callers.entry(who.node).or_default();
+        connections.retain(|other| other.strong_count() > 0);
+        connections.push(Arc::downgrade(&presence));
+        presence
+    }
+
+    /// Another node says that this one is dismissed. It is believed if it is known.
+    pub(super) fn heed(&self, from: &Introduction, dismissal: Dismissal) {
+        if self.check(from) == Ok(Known::Same) {
+            self.dismissed.send_replace(Some(dismissal));
+        }
+    }
+
+    pub(super) fn dismissed(&self) -> watch::Receiver<Option<Dismissal>> {
+        self.dismissed.subscribe()
+    }
+
+    fn callers(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Vec<Weak<Presence>>>> {
+        self.callers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Nodes> {
+        self.nodes.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Nodes> {
+        self.nodes.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
