@@ -87,7 +87,8 @@ impl Builder {
         self
     }
 
-    /// How long one try may take, from connecting to the last byte; 30 s if not said. Watching has no limit.
+    /// How long one try may take, from connecting to the last byte, and how long a call is tried again; 30 s if not
+    /// said. Watching has no limit.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

@@ -50,11 +50,13 @@ pub struct ClusterNode {
     pub starts: u64,
     /// It answers the node that was asked.
     pub reachable: bool,
+    /// Why it does not, if it does not.
+    pub unreachable_reason: Option<String>,
     /// How many partitions it leads.
     pub leads: u64,
     /// How many partitions it has a vote in.
     pub votes: u64,
-    /// Why it should not lead: `disk_full`, `disk_slow`, `clock_off`.
+    /// Why it should not lead: `disk_full`, `disk_slow`, `clock_off`, `cut_off`.
     pub unfit: Vec<String>,
     /// How far its clock is ahead of the asked node's, if that is known.
     pub clock_ahead_ms: Option<i64>,

@@ -1,6 +1,6 @@
 //! One call: sent, repeated where that is safe, and its answer read.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::{Method, Response, Url};
@@ -118,18 +118,21 @@ impl Call<'_> {
 
     /// Tries `once`, and again while the policy allows and a repeat is safe.
     async fn repeat<T>(&self, once: impl AsyncFn(&Self) -> Result<T>) -> Result<T> {
-        let mut failures = 0;
+        let (mut failures, begun) = (0, Instant::now());
         loop {
             let error = match once(self).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
             failures += 1;
-            if failures >= self.client.inner.retry.attempts || !self.is_repeatable(&error) {
+            let policy = &self.client.inner.retry;
+            // Nobody waits longer for many tries than for one that is not answered.
+            let late = self.timeout.is_some_and(|timeout| begun.elapsed() >= timeout);
+            if late || failures >= policy.attempts || !self.is_repeatable(&error) {
                 return Err(error);
             }
             let asked = error.problem().and_then(|problem| problem.retry_after);
-            tokio::time::sleep(self.client.inner.retry.delay(failures, asked, retry::chance())).await;
+            tokio::time::sleep(policy.delay(failures, asked, retry::chance())).await;
         }
     }
 

@@ -91,6 +91,8 @@ pub struct NodeView {
     pub record: NodeRecord,
     /// It answers the node that was asked.
     pub reachable: bool,
+    /// Why it does not.
+    pub unreachable_reason: Option<String>,
     /// How many partitions it leads.
     pub leads: usize,
     /// How many partitions it has a vote in.
@@ -127,7 +129,7 @@ impl Handle {
             let halfway =
                 self.inner.world.clock.now().micros() as i64 - (asked.elapsed() / 2).as_micros() as i64;
             let ahead = |it: &Standing| (it.now.micros() as i64 - halfway) / 1_000;
-            let clock = standing.as_ref().filter(|_| asked.elapsed() < CLOCK_ANSWER_MAX).map(ahead);
+            let clock = standing.as_ref().ok().filter(|_| asked.elapsed() < CLOCK_ANSWER_MAX).map(ahead);
             (record, standing, clock)
         });
         let answers = futures_util::future::join_all(asked).await;
@@ -141,11 +143,12 @@ impl Handle {
             }
         }
         let nodes = answers.into_iter().map(|(record, standing, clock_ahead_ms)| NodeView {
-            reachable: standing.is_some(),
+            reachable: standing.is_ok(),
+            unreachable_reason: standing.as_ref().err().cloned(),
             leads: partitions.iter().filter(|partition| partition.leader == Some(record.id)).count(),
             votes: partitions.iter().filter(|partition| partition.voters.contains(&record.id)).count(),
-            dear: standing.as_ref().map(|it| it.dear.clone()).unwrap_or_default(),
-            unfit: standing.map(|it| it.unfit).unwrap_or_default(),
+            dear: standing.as_ref().map_or_else(|_| BTreeSet::new(), |it| it.dear.clone()),
+            unfit: standing.map_or_else(|_| BTreeSet::new(), |it| it.unfit),
             clock_ahead_ms,
             record,
         });
@@ -258,14 +261,16 @@ impl Handle {
         Standing { groups: self.group_views(), unfit: self.unfit(), now, dear }
     }
 
-    /// How a node stands; none if it does not answer.
-    async fn standing_of(&self, node: u64) -> Option<Standing> {
+    /// How a node stands, or why it does not answer.
+    async fn standing_of(&self, node: u64) -> Result<Standing, String> {
         if node == self.inner.consensus.node() {
-            return Some(self.standing());
+            return Ok(self.standing());
         }
         match self.inner.others.ask(node, &Ask::Standing, LOOK_DEADLINE).await {
-            Ok(Answer::Standing(standing)) => Some(standing),
-            Ok(_) | Err(_) => None,
+            Ok(Answer::Standing(standing)) => Ok(standing),
+            Ok(other) => Err(misplaced(&other).to_string()),
+            Err(Unanswered::Refused(why)) => Err(format!("it refuses this node: {why}")),
+            Err(Unanswered::Unreachable(why) | Unanswered::Lost(why)) => Err(why),
         }
     }
 }

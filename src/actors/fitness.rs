@@ -1,7 +1,7 @@
 //! Whether this node should lead anything.
 //!
-//! A node can be alive, vote, and still be the wrong one to lead: its disk is full or slow, or its clock is far from
-//! everybody else's. Each look asks all nodes how they stand. A node that finds itself unfit while fit ones answer
+//! A node can be alive, vote, and still be the wrong one to lead: its disk is full or slow, its clock is far from
+//! everybody else's, or it reaches the others and they cannot call it, so that nothing is passed on to it. Each look asks all nodes how they stand. A node that finds itself unfit while fit ones answer
 //! stands in no election any more and hands its leaderships to them; when it is fit again it takes part as before.
 //!
 //! A node whose fellows are unfit too goes on, and one stands where nobody has led for a second: a slow leader is better
@@ -37,6 +37,8 @@ const GOOD_LOOKS: u32 = 10;
 
 /// An election takes less, and so does an answer.
 const HICCUP: Duration = Duration::from_secs(1);
+/// Nodes call each other every second, also one that has just started.
+const UNCALLED: Duration = Duration::from_secs(2);
 
 /// Why a node should not lead. Add variants at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -47,11 +49,13 @@ pub enum Unfit {
     DiskSlow,
     /// Its clock is far from the others'.
     ClockOff,
+    /// It reaches the others, and too few of them can call it.
+    CutOff,
 }
 
 impl Unfit {
     /// All there are.
-    pub const ALL: [Self; 3] = [Self::DiskFull, Self::DiskSlow, Self::ClockOff];
+    pub const ALL: [Self; 4] = [Self::DiskFull, Self::DiskSlow, Self::ClockOff, Self::CutOff];
 
     /// A stable word for it.
     #[must_use]
@@ -60,6 +64,7 @@ impl Unfit {
             Self::DiskFull => "disk_full",
             Self::DiskSlow => "disk_slow",
             Self::ClockOff => "clock_off",
+            Self::CutOff => "cut_off",
         }
     }
 }
@@ -77,6 +82,8 @@ struct State {
     leaderless: Since<u16>,
     /// Nodes that do not answer.
     silent: Since<u64>,
+    /// Too few others call.
+    uncalled: Since<()>,
 }
 
 /// What is so, and since when.
@@ -95,9 +102,9 @@ impl<K: Ord + Copy> Since<K> {
         self.0 = now.map(|key| (key, self.0.get(&key).copied().unwrap_or(at))).collect();
     }
 
-    /// Whether it is no hiccup.
-    fn lasts(&self, key: K) -> bool {
-        self.0.get(&key).is_some_and(|since| since.elapsed() >= HICCUP)
+    /// Whether it has been so for a time.
+    fn lasts(&self, key: K, time: Duration) -> bool {
+        self.0.get(&key).is_some_and(|since| since.elapsed() >= time)
     }
 }
 
@@ -122,17 +129,20 @@ impl Fitness {
 
     /// Whether a node has not answered this one for a while.
     pub(super) fn is_silent(&self, node: u64) -> bool {
-        self.state().silent.lasts(node)
+        self.state().silent.lasts(node, HICCUP)
     }
 
     fn is_leaderless(&self, partition: PartitionId) -> bool {
-        self.state().leaderless.lasts(partition.0)
+        self.state().leaderless.lasts(partition.0, HICCUP)
     }
 
-    /// Takes note of how this node stands, and tells what has changed.
-    fn note(&self, room: DiskRoom, delay: Duration, clocks: &[i64]) -> BTreeSet<Unfit> {
+    /// Takes note of how this node stands, and tells what has changed. `called` tells whether the others can call it.
+    fn note(&self, room: DiskRoom, delay: Duration, clocks: &[i64], called: bool) -> BTreeSet<Unfit> {
         let mut state = self.state();
         let before = state.unfit.clone();
+        state.uncalled.note((!called).then_some(()).into_iter());
+        let cut_off = state.uncalled.lasts((), UNCALLED);
+        state.set(Unfit::CutOff, cut_off);
         state.set(Unfit::DiskFull, room == DiskRoom::Full);
         state.note_delay(delay);
         let off_from = if before.contains(&Unfit::ClockOff) { CLOCK_RIGHT_MS } else { CLOCK_OFF_MS };
@@ -170,6 +180,11 @@ fn median(clocks: &[i64]) -> Option<i64> {
     (sorted.len() >= CLOCKS_MIN).then(|| sorted[(sorted.len() - 1) / 2])
 }
 
+/// Whether a majority of the nodes that are up, this one included, can call it. One that nobody answers is down itself.
+fn is_called(others: usize, callers: usize) -> bool {
+    others == 0 || (callers + 1) * 2 > others + 1
+}
+
 impl Handle {
     /// Why this node should not lead; nothing if it may.
     #[must_use]
@@ -185,19 +200,25 @@ impl Handle {
         let mut clocks: Vec<i64> = others.iter().filter_map(|node| node.clock_ahead_ms).collect();
         clocks.push(0);
         let delay = self.inner.consensus.commit_delay();
-        let changed = self.inner.fitness.note(self.disk_room(), delay, &clocks);
+        let callers = self.inner.others.callers();
+        let called =
+            is_called(others.len(), others.iter().filter(|it| callers.contains(&it.record.id)).count());
+        let changed = self.inner.fitness.note(self.disk_room(), delay, &clocks, called);
         let unfit = self.unfit();
         for why in changed {
             let (reason, holds) = (why.as_str(), unfit.contains(&why));
             metrics::gauge!("everstep_unfit", "reason" => reason).set(f64::from(u8::from(holds)));
             if holds {
-                tracing::error!(reason, ?delay, ?clocks, "this node should not lead");
+                tracing::error!(reason, ?delay, ?clocks, ?callers, "this node should not lead");
             } else {
                 tracing::info!(reason, "this node may lead again");
             }
         }
         let heirs = view.heirs(me);
         self.inner.fitness.look(view, me);
+        let reached = |id: u64| view.nodes.iter().any(|node| node.record.id == id && node.reachable);
+        let unled = view.partitions.iter().filter(|it| !it.leader.is_some_and(reached)).count();
+        metrics::gauge!("everstep_partitions_without_leader").set(unled as f64);
         // Where nobody else will do, or nobody else does it, a leader that should not lead is better than none.
         self.inner.consensus.set_electable(|partition, voters| {
             unfit.is_empty() || voters.is_disjoint(&heirs) || self.inner.fitness.is_leaderless(partition)
@@ -213,7 +234,7 @@ mod tests {
     use super::*;
 
     fn note(fitness: &Fitness, delay_ms: u64, clocks: &[i64]) -> Vec<Unfit> {
-        fitness.note(DiskRoom::Ample, Duration::from_millis(delay_ms), clocks);
+        fitness.note(DiskRoom::Ample, Duration::from_millis(delay_ms), clocks, true);
         fitness.unfit().into_iter().collect()
     }
 
@@ -259,18 +280,31 @@ mod tests {
     async fn what_lasts_is_no_hiccup() {
         let mut since = Since::default();
         since.note([1, 2].into_iter());
-        assert!(!since.lasts(2));
+        assert!(!since.lasts(2, HICCUP));
         tokio::time::advance(HICCUP).await;
         since.note([2, 3].into_iter());
-        assert!(since.lasts(2) && !since.lasts(3) && !since.lasts(1));
+        assert!(since.lasts(2, HICCUP) && !since.lasts(3, HICCUP) && !since.lasts(1, HICCUP));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_the_others_cannot_call_for_a_while_should_not_lead() {
+        assert!(is_called(0, 0) && is_called(2, 1) && is_called(4, 2));
+        assert!(!is_called(1, 0) && !is_called(2, 0) && !is_called(4, 1));
+        let fitness = Fitness::default();
+        let note = |called| fitness.note(DiskRoom::Ample, Duration::ZERO, &[0], called);
+        assert!(note(false).is_empty(), "it has just started");
+        tokio::time::advance(UNCALLED).await;
+        assert_eq!(note(false), BTreeSet::from([Unfit::CutOff]));
+        assert_eq!(note(true), BTreeSet::from([Unfit::CutOff]));
+        assert!(fitness.unfit().is_empty());
     }
 
     #[test]
     fn a_full_disk_should_not_lead() {
         let fitness = Fitness::default();
-        fitness.note(DiskRoom::Full, Duration::ZERO, &[0]);
+        fitness.note(DiskRoom::Full, Duration::ZERO, &[0], true);
         assert!(fitness.unfit().contains(&Unfit::DiskFull));
-        fitness.note(DiskRoom::Scarce, Duration::ZERO, &[0]);
+        fitness.note(DiskRoom::Scarce, Duration::ZERO, &[0], true);
         assert!(fitness.unfit().is_empty());
     }
 }

@@ -123,8 +123,11 @@ impl From<Error> for Failure {
         };
         let failure = Self { exit, document, text: Some(text) };
         match error {
-            Error::Unreachable { .. } => {
-                failure.with_hint("is a node running there? `everstep dev` starts one")
+            Error::Unreachable { .. } => failure.with_hint(
+                "is a node running there? --server URL asks another one; `everstep dev` starts one",
+            ),
+            Error::TimedOut { .. } => {
+                failure.with_hint("it may hang or be overloaded; --server URL asks another node")
             }
             _ => failure,
         }
@@ -173,7 +176,11 @@ impl From<node::Error> for Failure {
             node::Error::Settings(_) | node::Error::Exposed { .. } => Exit::Usage,
             _ => Exit::Unavailable,
         };
-        Self::new(exit, error.code(), storage::told(&error))
+        let failure = Self::new(exit, error.code(), storage::told(&error));
+        match error.advice() {
+            Some(advice) => failure.with_hint(advice),
+            None => failure,
+        }
     }
 }
 

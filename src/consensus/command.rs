@@ -186,6 +186,12 @@ pub enum NodeConflict {
         /// Which.
         id: u64,
     },
+    /// Nobody else could hold what it holds.
+    #[error("node {id} is the last active node: what it holds has nowhere to go; add another node first")]
+    Last {
+        /// Which.
+        id: u64,
+    },
     /// A later start of the node was recorded already.
     #[error("node {id} was started before this, on a newer copy of its data directory")]
     OlderCopy {

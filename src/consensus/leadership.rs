@@ -162,7 +162,9 @@ impl Herald {
         let others = self.applied.voters().into_iter().filter(|voter| *voter != self.node);
         let others: Vec<u64> = others.collect();
         let Some(to) = others.get(asked % others.len().max(1)) else { return };
-        tracing::info!(partition = %self.partition, to, "a leader that hears nothing asks another node to lead");
+        if asked == 0 {
+            tracing::info!(partition = %self.partition, "a leader that hears nothing asks the others to lead");
+        }
         self.lease.give_back();
         // If Raft has ended, so has this in a moment.
         let _asked = self.raft.trigger().transfer_leader(*to).await;

@@ -48,7 +48,7 @@ pub struct Group {
     pub last: u64,
     /// The last entry this replica has applied.
     pub applied: u64,
-    /// How many entries each member lacks, as the leader knows; only there.
+    /// How many entries each member lacks, as the leader knows; only there. Without who has not told a new leader yet.
     pub behind: BTreeMap<u64, u64>,
 }
 
@@ -114,7 +114,7 @@ impl Handle {
             last,
             applied: index(metrics.last_applied),
             behind: replication
-                .map(|(node, matched)| (*node, last.saturating_sub(index(*matched))))
+                .filter_map(|(node, matched)| Some((*node, last.saturating_sub((*matched)?.index))))
                 .collect(),
         }
     }

@@ -15,9 +15,7 @@ pub enum Error {
     #[error(transparent)]
     Storage(#[from] storage::Error),
     /// The data directory has lost part of its log: it must not vote.
-    #[error(
-        "storage_lost: {path}: {what}; run `everstep verify {path}`, replace a node of a cluster (`everstep cluster add`, then `serve --join`), restore a backup only of a node alone"
-    )]
+    #[error("storage_lost: {path}: {what}")]
     StorageLost {
         /// The directory.
         path: PathBuf,
@@ -39,7 +37,7 @@ pub enum Error {
         there: String,
     },
     /// The identity file says something it cannot.
-    #[error("the identity file of the data directory: {0}; `everstep verify` says more")]
+    #[error("the identity file of the data directory: {0}")]
     Identity(String),
     /// The cluster was formed with another disk of this node.
     #[error(
@@ -96,7 +94,7 @@ pub enum Error {
     },
     /// There is a state and no log that it could come from: the node must not vote.
     #[error(
-        "storage_lost: the state of partition {partition} is at entry {state}, and there is no log of it; run `everstep verify` on the data directory, replace a node of a cluster (`everstep cluster add`, then `serve --join`), restore a backup only of a node alone"
+        "storage_lost: the state of partition {partition} is at entry {state}, and there is no log of it"
     )]
     LogGone {
         /// Which partition.
@@ -106,7 +104,7 @@ pub enum Error {
     },
     /// The log begins only after entries that the state lacks: the node must not lead.
     #[error(
-        "storage_lost: the state of partition {partition} ends with entry {state}, and its log begins with entry {log}; run `everstep verify` on the data directory, replace a node of a cluster (`everstep cluster add`, then `serve --join`), restore a backup only of a node alone"
+        "storage_lost: the state of partition {partition} ends with entry {state}, and its log begins with entry {log}"
     )]
     StateBehind {
         /// Which partition.
@@ -158,6 +156,23 @@ pub enum Error {
 }
 
 impl Error {
+    /// What to do about it, where the words of the error do not say so.
+    #[must_use]
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::StorageLost { .. }
+            | Self::LogGone { .. }
+            | Self::StateBehind { .. }
+            | Self::Storage(storage::Error::Corrupt { .. })
+            | Self::State(_)
+            | Self::Identity(_) => Some(
+                "`everstep verify DIR` shows what is wrong; replace a node of a cluster (`everstep cluster add`, then \
+                 `serve --join` with an empty directory), restore a backup only of a node alone",
+            ),
+            _ => None,
+        }
+    }
+
     /// A stable word for machines.
     #[must_use]
     pub fn code(&self) -> &'static str {

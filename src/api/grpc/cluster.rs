@@ -92,6 +92,7 @@ const fn unfit(why: Unfit) -> v1::UnfitReason {
         Unfit::DiskFull => v1::UnfitReason::DiskFull,
         Unfit::DiskSlow => v1::UnfitReason::DiskSlow,
         Unfit::ClockOff => v1::UnfitReason::ClockOff,
+        Unfit::CutOff => v1::UnfitReason::CutOff,
     }
 }
 
@@ -100,6 +101,7 @@ fn standing(view: NodeView) -> v1::ClusterNode {
     v1::ClusterNode {
         node: Some(node(view.record)),
         reachable: view.reachable,
+        unreachable_reason: view.unreachable_reason.unwrap_or_default(),
         leads: count(view.leads),
         votes: count(view.votes),
         unfit: view.unfit.into_iter().map(|why| unfit(why).into()).collect(),

@@ -26,6 +26,10 @@ fn write_standing(out: &mut Vec<u8>, node: &NodeView) {
     let mut object = Object::new(out);
     record(&mut object, &node.record);
     object.truth("reachable", node.reachable);
+    match &node.unreachable_reason {
+        Some(why) => object.text("unreachable_reason", why),
+        None => object.null("unreachable_reason"),
+    }
     object.number("leads", node.leads as u64);
     object.number("votes", node.votes as u64);
     object.list("unfit", &node.unfit, |out, why| write_text(out, why.as_str()));

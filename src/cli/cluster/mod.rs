@@ -9,19 +9,24 @@ mod drain;
 mod status;
 mod words;
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 use futures_util::stream;
 
 use super::args::Globals;
-use super::connect::connect;
+use super::connect::connect_for;
 use super::failure::{Exit, Failure};
 use super::output::{self, Show};
 use super::values::parse_duration;
 
+/// How long a node may take to answer. The slowest question takes a second; a node that hangs should be known soon.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+
 /// What to do with the cluster.
 #[derive(Debug, Subcommand)]
 pub(super) enum ClusterCommand {
-    /// Show the nodes, the partitions, and what is going on
+    /// Show the nodes, the partitions, and what is going on; ends with 5 while a partition has no leader
     Status,
     /// Keep an id for a new node, and show the command that starts it
     Add,
@@ -56,15 +61,21 @@ pub(super) struct DrainArgs {
     pub(super) wait: bool,
     /// How long to wait; it goes on draining afterwards
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration, requires = "wait")]
-    pub(super) timeout: std::time::Duration,
+    pub(super) timeout: Duration,
 }
 
 pub(super) async fn run(globals: &Globals, command: ClusterCommand) -> Result<Exit, Failure> {
-    let client = connect(globals)?;
+    let client = connect_for(globals, ANSWER_MAX)?;
     let format = globals.output;
     let cluster = client.cluster();
     match command {
-        ClusterCommand::Status => output::show_one(format, &cluster.status().await?)?,
+        ClusterCommand::Status => {
+            let status = cluster.status().await?;
+            output::show_one(format, &status)?;
+            if !status.partitions.iter().all(|partition| words::is_led(&status, partition)) {
+                return Ok(Exit::Unavailable);
+            }
+        }
         ClusterCommand::Add => add::add(format, cluster).await?,
         ClusterCommand::Drain(args) => drain::drain(format, cluster, &args).await?,
         ClusterCommand::Undrain { id } => output::show_one(format, &cluster.undrain_node(id).await?)?,
@@ -75,7 +86,9 @@ pub(super) async fn run(globals: &Globals, command: ClusterCommand) -> Result<Ex
             let status = cluster.status().await?;
             list(globals, status::leaders(&status)).await?;
         }
-        ClusterCommand::Partitions => list(globals, cluster.status().await?.partitions).await?,
+        ClusterCommand::Partitions => {
+            list(globals, status::partitions(&cluster.status().await?)).await?;
+        }
     }
     Ok(Exit::Done)
 }

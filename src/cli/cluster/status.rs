@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::super::output::{self, Show};
 use super::super::style::{Style, one_line};
 use super::super::values::show_time;
-use super::words::{Tone, behind, grouped, words};
+use super::words::{Tone, behind, grouped, is_led, words};
 
 /// Who leads a partition.
 #[derive(Debug, Serialize)]
@@ -21,13 +21,24 @@ pub(super) struct Leader {
 /// Who leads each partition, the catalogue first.
 pub(super) fn leaders(status: &ClusterStatus) -> Vec<Leader> {
     let address = |id: u64| status.nodes.iter().find(|node| node.id == id)?.public.clone();
-    let rows = status.partitions.iter().map(|it| Leader {
+    let rows = partitions(status).into_iter().map(|it| Leader {
         partition: it.partition,
         leader: it.leader,
         address: it.leader.and_then(address),
         epoch: it.epoch,
     });
     rows.collect()
+}
+
+/// The partitions, without leaders that do not answer: they lead nobody.
+pub(super) fn partitions(status: &ClusterStatus) -> Vec<ClusterPartition> {
+    let led = |it: &ClusterPartition| it.leader.filter(|_| is_led(status, it));
+    let seen = |it: &ClusterPartition| {
+        let mut seen = it.clone();
+        seen.leader = led(it);
+        seen
+    };
+    status.partitions.iter().map(seen).collect()
 }
 
 impl Show for ClusterStatus {
@@ -46,7 +57,7 @@ impl Show for ClusterStatus {
 
     fn whole(&self, style: Style) -> String {
         let nodes = self.nodes.iter().map(|node| row(self, node, style));
-        let partitions = self.partitions.iter().map(|partition| partition.cells(style));
+        let partitions = partitions(self).into_iter().map(|partition| partition.cells(style));
         let said = words(self).into_iter().map(|(tone, text)| match tone {
             Tone::Good => format!("{} {text}", style.good("✓")),
             Tone::Warning => format!("{} {text}", style.warm("!")),
@@ -118,7 +129,7 @@ impl Show for ClusterPartition {
             self.leader.map_or_else(|| style.bad("none"), |id| id.to_string()),
             if self.changing { format!("{voters} changing") } else { voters },
             ids(&self.learners),
-            self.epoch.to_string(),
+            epoch(self.epoch),
             self.last.to_string(),
             self.applied.to_string(),
             match most {
@@ -132,6 +143,11 @@ impl Show for ClusterPartition {
     fn name(&self) -> String {
         self.partition.to_string()
     }
+}
+
+/// Only a leader knows it.
+fn epoch(epoch: u64) -> String {
+    if epoch == 0 { "-".to_owned() } else { epoch.to_string() }
 }
 
 fn ids(ids: &[u64]) -> String {
@@ -149,7 +165,7 @@ impl Show for Leader {
             self.partition.to_string(),
             self.leader.map_or_else(|| style.bad("none"), |id| id.to_string()),
             shown(self.address.as_deref()),
-            self.epoch.to_string(),
+            epoch(self.epoch),
         ]
     }
 

@@ -2,6 +2,8 @@
 
 use everstep_sdk::{ClusterNode, ClusterPartition, ClusterStatus};
 
+use super::super::style::one_line;
+
 /// Entries a node may lack without a word: it has them a moment later.
 const BEHIND_WORTH_A_WORD: u64 = 1_000;
 
@@ -70,7 +72,7 @@ fn overall(status: &ClusterStatus) -> String {
 }
 
 /// A leader that does not answer leads nobody.
-fn is_led(status: &ClusterStatus, partition: &ClusterPartition) -> bool {
+pub(super) fn is_led(status: &ClusterStatus, partition: &ClusterPartition) -> bool {
     partition.leader.is_some_and(|leader| is_reachable(status, leader))
 }
 
@@ -107,7 +109,8 @@ fn of_node(status: &ClusterStatus, node: &ClusterNode) -> Option<(Tone, String)>
         return Some((Tone::Good, format!("node {id} has not come yet: its id is kept for it")));
     }
     if !node.reachable {
-        return Some((Tone::Warning, format!("node {id} does not answer")));
+        let why = node.unreachable_reason.as_deref().map(|why| format!(": {}", one_line(why, 200)));
+        return Some((Tone::Warning, format!("node {id} does not answer{}", why.unwrap_or_default())));
     }
     if !node.unfit.is_empty() {
         let reasons: Vec<&str> = node.unfit.iter().map(|why| unfit(why)).collect();
@@ -142,6 +145,7 @@ fn unfit(why: &str) -> &str {
         "disk_full" => "its disk is full",
         "disk_slow" => "its disk is slow",
         "clock_off" => "its clock is off",
+        "cut_off" => "the other nodes cannot call it",
         other => other,
     }
 }
@@ -221,13 +225,15 @@ mod tests {
 
     #[test]
     fn a_lost_node_is_named_with_what_it_means() {
-        let said = said(three([true, true, false]), json!([partition(0, Some(1), &[1, 2, 3])]));
+        let mut nodes = three([true, true, false]);
+        nodes[2]["unreachable_reason"] = json!("connection refused");
+        let said = said(nodes, json!([partition(0, Some(1), &[1, 2, 3])]));
         let texts: Vec<_> = said.iter().map(|(_, text)| text.as_str()).collect();
         assert_eq!(
             texts,
             [
                 "2 of 3 nodes reachable; every partition has a leader",
-                "node 3 does not answer",
+                "node 3 does not answer: connection refused",
                 "no other node may fail: every partition needs all its voters that answer",
             ]
         );

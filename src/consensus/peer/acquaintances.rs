@@ -93,7 +93,10 @@ pub enum Dismissal {
 /// Why another node is not talked to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
-    /// It can be mended, or passes.
+    /// It passes by itself.
+    #[error("{0}")]
+    Later(String),
+    /// Somebody has to mend it.
     #[error("{0}")]
     ForNow(String),
     /// It will never be again.
@@ -208,6 +211,13 @@ impl Acquaintances {
         connections.retain(|other| other.strong_count() > 0);
         connections.push(Arc::downgrade(&presence));
         presence
+    }
+
+    pub(super) fn callers_lately(&self) -> BTreeSet<u64> {
+        let lately = |(node, connections): (&u64, &Vec<Weak<Presence>>)| {
+            connections.iter().filter_map(Weak::upgrade).any(|it| it.lately()).then_some(*node)
+        };
+        self.callers().iter().filter_map(lately).collect()
     }
 
     /// Another node says that this one is dismissed. It is believed if it is known.

@@ -96,16 +96,28 @@ pub(super) async fn introduce(
             Ok(welcome)
         }
         Kind::Refused => Err(Unanswered::Refused(String::from_utf8_lossy(&answer.body).into_owned())),
+        Kind::Failure => Err(Unanswered::Unreachable(String::from_utf8_lossy(&answer.body).into_owned())),
         Kind::Dismissed => {
             let (_, (from, why)): (_, (Introduction, Dismissal)) =
                 codec::decode(DISMISSED, &answer.body).map_err(garbled)?;
             known.heed(&from, why);
             Err(Unanswered::Refused(why.to_string()))
         }
-        Kind::Hello | Kind::Request | Kind::Answer | Kind::Failure | Kind::Ping | Kind::Pong => {
+        Kind::Hello | Kind::Request | Kind::Answer | Kind::Ping | Kind::Pong => {
             Err(Unanswered::Unreachable("it does not speak this protocol".to_owned()))
         }
     }
+}
+
+/// Whom `receive` has heard.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// It may ask.
+    Welcome(Introduction),
+    /// It was told that it may not.
+    Refused { node: u64, why: String },
+    /// It hung up at once.
+    Nothing,
 }
 
 /// Hears whoever dialled, and welcomes or refuses it. `named` tells whether its certificate is for a node.
@@ -114,8 +126,8 @@ pub(super) async fn receive(
     known: &Acquaintances,
     named: impl Fn(u64) -> bool,
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
-) -> io::Result<Option<Introduction>> {
-    let Some(frame) = Frame::read(stream).await? else { return Ok(None) };
+) -> io::Result<Heard> {
+    let Some(frame) = Frame::read(stream).await? else { return Ok(Heard::Nothing) };
     if frame.kind != Kind::Hello {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a connection begins with a hello"));
     }
@@ -130,13 +142,14 @@ pub(super) async fn receive(
             Frame::new(Kind::Dismissed, 0, codec::encode(DISMISSED, VERSION, &(me.introduction(), why)))
         }
         Err(Refusal::ForNow(why)) => Frame::new(Kind::Refused, 0, why.clone().into_bytes()),
+        Err(Refusal::Later(why)) => Frame::new(Kind::Failure, 0, why.clone().into_bytes()),
     };
-    if let Err(why) = &judged {
-        tracing::warn!(node = hello.who.node, %why, "a connection was refused");
-    }
     answer.write(stream).await?;
     stream.flush().await?;
-    Ok(judged.is_ok().then_some(hello.who))
+    Ok(match judged {
+        Ok(_) => Heard::Welcome(hello.who),
+        Err(why) => Heard::Refused { node: hello.who.node, why: why.to_string() },
+    })
 }
 
 fn judge(
@@ -173,6 +186,6 @@ fn judge(
         return refuse(format!("the certificate is not for node {node}"));
     }
     let known_as = known.check(&hello.who)?;
-    known.check_twin(&hello.who).map_err(Refusal::ForNow)?;
+    known.check_twin(&hello.who).map_err(Refusal::Later)?;
     Ok(known_as)
 }

@@ -70,7 +70,12 @@ async fn serve(peers: &Peers, stream: TcpStream, tls: Option<&TlsSettings>) {
         Ok(Err(error)) if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => {
             tracing::debug!(?from, %error, "a connection ended before it was greeted");
         }
-        Ok(Err(error)) => tracing::warn!(?from, %error, "somebody without a certificate of this cluster"),
+        Ok(Err(error)) => {
+            let whence = from.map(|from| from.ip().to_string()).unwrap_or_default();
+            if let Some(unsaid) = peers.may_say(&whence) {
+                tracing::warn!(?from, %error, unsaid, "somebody without a certificate of this cluster");
+            }
+        }
         Err(_) => tracing::debug!("a handshake took too long"),
     }
 }

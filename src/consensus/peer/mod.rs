@@ -28,6 +28,7 @@ mod dial;
 mod frame;
 mod hello;
 mod host;
+mod hush;
 mod link;
 mod listen;
 mod peers;

@@ -14,8 +14,9 @@ use super::super::network::{Address, BoxFuture, Chunks, Transport};
 use super::super::{Receiver, Request, Response, SnapshotHead, Unanswered};
 use super::acquaintances::{Acquaintances, Disk, Dismissal, Introduction};
 use super::dial::{Dial, PeerStream};
-use super::hello::{self, Me, Welcome};
+use super::hello::{self, Heard, Me, Welcome};
 use super::host::{self, Desk, Host, Offices};
+use super::hush::Hush;
 use super::link::Link;
 use super::request::{Call, Errand};
 
@@ -66,6 +67,7 @@ struct Inner {
     places: Mutex<BTreeMap<(u64, Lane), SharedPlace>>,
     /// Where nodes listen that no membership names.
     book: RwLock<BTreeMap<u64, String>>,
+    hush: Hush,
     inline_io: bool,
 }
 
@@ -92,6 +94,7 @@ impl Peers {
             offices: Arc::default(),
             places: Mutex::default(),
             book: RwLock::default(),
+            hush: Hush::default(),
             inline_io,
         };
         Self { inner: Arc::new(inner) }
@@ -118,6 +121,12 @@ impl Peers {
     /// The disks of nodes, over what was known before.
     pub fn learn_disks(&self, known: BTreeMap<u64, Disk>) {
         self.inner.known.learn(known);
+    }
+
+    /// The nodes that have said something on a connection to this one within the last seconds.
+    #[must_use]
+    pub fn callers(&self) -> BTreeSet<u64> {
+        self.inner.known.callers_lately()
     }
 
     /// Why the cluster does not talk to this node any more, once it is told so.
@@ -195,13 +204,24 @@ impl Peers {
         link.ask(call.encode(), deadline).await
     }
 
+    /// Whether a complaint may be made now: how often it was not since the last time.
+    pub(super) fn may_say(&self, what: &str) -> Option<u64> {
+        self.inner.hush.may_say(what)
+    }
+
     /// Serves a connection that was accepted, until it ends. `named` tells whether its certificate is for a node.
     pub async fn host(&self, mut stream: Box<dyn PeerStream>, named: impl Fn(u64) -> bool) {
         let me = self.me();
         let hello = hello::receive(&me, &self.inner.known, named, &mut stream);
         let who = match tokio::time::timeout(HELLO_DEADLINE, hello).await {
-            Ok(Ok(Some(who))) => who,
-            Ok(Ok(None)) | Err(_) => return,
+            Ok(Ok(Heard::Welcome(who))) => who,
+            Ok(Ok(Heard::Refused { node, why })) => {
+                if let Some(unsaid) = self.may_say(&format!("{node}: {why}")) {
+                    tracing::warn!(node, why, unsaid, "a connection was refused");
+                }
+                return;
+            }
+            Ok(Ok(Heard::Nothing)) | Err(_) => return,
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a connection did not begin well");
                 return;

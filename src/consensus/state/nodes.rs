@@ -122,6 +122,10 @@ impl Fold<'_> {
         if node.membership == Membership::Reserved && membership != Membership::Removed {
             return Err(NodeConflict::NotCome { id });
         }
+        let stays = |slot: &Slot| slot.node.id != id && slot.node.membership == Membership::Active;
+        if membership == Membership::Draining && !self.state.nodes.all().any(stays) {
+            return Err(NodeConflict::Last { id });
+        }
         Ok(self.keep_node(NodeRecord { membership, ..node }))
     }
 

@@ -137,9 +137,12 @@ fn run(cluster: &mut Cluster<'_>) -> Account {
     let faulty = Duration::from_millis(cluster.plan.faulty_ms);
     cluster.until(faulty, |_| false);
     let enough = usize::try_from(executions_min(&cluster.plan)).unwrap();
-    if cluster.users.begun() < enough {
+    let seen =
+        |cluster: &Cluster<'_>| cluster.plan.kinds().iter().all(|kind| cluster.took.contains_key(kind));
+    let proves = |cluster: &Cluster<'_>| cluster.users.begun() >= enough && seen(cluster);
+    if !proves(cluster) {
         cluster.calm();
-        cluster.until(faulty, |cluster| cluster.users.begun() >= enough);
+        cluster.until(faulty, proves);
     }
     cluster.heal();
     cluster.users.phase.set(Phase::Settle);

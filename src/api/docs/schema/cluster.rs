@@ -51,6 +51,8 @@ pub(in crate::api) enum UnfitReason {
     DiskSlow,
     /// Its clock is more than half a second from the median of all.
     ClockOff,
+    /// It reaches the others, and half of the cluster or more cannot call it.
+    CutOff,
 }
 
 /// A node of the cluster, and how it stands.
@@ -74,6 +76,9 @@ pub(in crate::api) struct ClusterNode {
     starts: u64,
     /// It answers the node that was asked.
     pub(in crate::api) reachable: bool,
+    /// Why it does not; null if it does.
+    #[schema(required)]
+    unreachable_reason: Option<String>,
     /// How many partitions it leads.
     pub(in crate::api) leads: u64,
     /// How many partitions it has a vote in.
