@@ -6,8 +6,12 @@ use bytes::Bytes;
 use crate::engine::evolve;
 use crate::engine::model::{DefinitionStatus, Execution, Recorded, Status};
 
-use super::super::super::view::{Workflow, WorkflowVersion};
-use super::super::stored::{self, Chunk, Header, LiveValue, Meta, Pack, StoredClaim, StoredWorkflow};
+use crate::storage::{Start, codec};
+
+use super::super::super::view::{Membership, NodeRecord, Workflow, WorkflowVersion};
+use super::super::stored::{
+    self, Chunk, Header, LiveValue, Meta, Pack, StoredClaim, StoredNode, StoredWorkflow,
+};
 use super::*;
 
 fn hex(bytes: &[u8]) -> String {
@@ -60,6 +64,19 @@ fn header() -> Header {
     }
 }
 
+fn node() -> StoredNode {
+    let node = NodeRecord {
+        id: 3,
+        incarnation: 9,
+        peer: "n3:1".into(),
+        public: "http://n3".into(),
+        membership: Membership::Draining,
+        added_at: at(START_MS),
+        start: Start { count: 4, drawn: 300 },
+    };
+    StoredNode { changed: 9, born: 2, node }
+}
+
 fn all() -> Vec<(&'static str, Vec<u8>)> {
     let record = record();
     let meta = Meta {
@@ -94,6 +111,7 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
         ("pin", stored::encode_pin("{}")),
         ("workflow", stored::encode_workflow(&kept)),
         ("chunk", stored::encode_chunk(&chunk)),
+        ("node", stored::encode_node(&node())),
     ]
 }
 
@@ -118,6 +136,17 @@ fn released_bytes_can_be_read() {
     assert_eq!(&*stored::decode_pin(&kinds["pin"]).unwrap(), "{}");
     assert_eq!(*stored::decode_workflow(&kinds["workflow"]).unwrap().workflow, workflow());
     assert!(stored::decode_meta(&kinds["live"]).is_err(), "a kind is checked");
+    assert_eq!(stored::decode_node(&kinds["node"]).unwrap(), node());
+}
+
+#[test]
+fn a_node_that_was_stored_before_starts_were_recorded_can_be_read() {
+    let node = node();
+    let NodeRecord { id, incarnation, peer, public, membership, added_at, .. } = &node.node;
+    let old = (9_u64, 2_u64, id, incarnation, peer, public, membership, added_at);
+    let read = stored::decode_node(&codec::encode(codec::Kind(0x4a), 1, &old)).unwrap();
+    let expected = NodeRecord { start: Start::default(), ..node.node };
+    assert_eq!(read, StoredNode { node: expected, ..node });
 }
 
 #[test]

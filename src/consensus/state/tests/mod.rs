@@ -4,6 +4,7 @@ mod claims;
 mod golden;
 mod lists;
 mod lives;
+mod nodes;
 mod replay;
 mod snapshots;
 mod watches;
