@@ -120,10 +120,10 @@ impl Core {
     pub async fn stop(self) -> Result<(), Error> {
         self.tree.stop().await;
         points::cross(Point::ActorsStopped).await;
-        let ended = self.consensus.shutdown().await;
-        // They know the way back to the actors, and the actors the way to them.
+        // Nobody is answered any more by what is about to end. And they know the way back to the actors, and the actors
+        // the way to them.
         self.peers.iter().for_each(Peers::close);
-        Ok(ended?)
+        Ok(self.consensus.shutdown().await?)
     }
 }
 

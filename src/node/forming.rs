@@ -108,6 +108,14 @@ pub(super) async fn form(
     roster: &Roster,
     disk: &DataDir,
 ) -> Result<(), Error> {
+    if identity.formed && !cluster.join.is_empty() && identity.members.len() == 1 {
+        // It founded a cluster alone, which may have grown since: only its operator knows.
+        let address = &cluster.join;
+        tracing::warn!(
+            address,
+            "this directory began a cluster by itself and belongs to it; to join another one a node needs an empty directory"
+        );
+    }
     if !identity.formed && !cluster.join.is_empty() {
         identity.node = join(peers, &cluster.join, roster).await?;
         identity.formed = true;

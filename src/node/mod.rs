@@ -109,7 +109,9 @@ impl Node {
         let why = self.core.fatal().await;
         // Not all of the others may know it, or know it for long.
         if why.code() == "storage_lost" {
-            let identity = Identity { lost: Some(why.to_string()), ..self.identity.clone() };
+            let said = why.to_string();
+            let what = said.strip_prefix("storage_lost: ").unwrap_or(&said);
+            let identity = Identity { lost: Some(what.to_owned()), ..self.identity.clone() };
             if let Err(error) = self.disk.keep_identity(&identity) {
                 tracing::error!(%error, "it could not be noted that the directory is lost");
             }

@@ -85,7 +85,8 @@ fn row(status: &ClusterStatus, node: &ClusterNode, style: Style) -> Vec<String> 
         shown(node.public.as_deref()),
         node_status(&node.status, style),
         reachable,
-        node.leads.to_string(),
+        // What it led before it fell silent it does not lead.
+        if node.reachable { node.leads.to_string() } else { "-".to_owned() },
         node.votes.to_string(),
         if node.reachable { grouped(behind(status, node.id)) } else { "-".to_owned() },
     ]
@@ -200,8 +201,8 @@ mod tests {
 
 NODE  ADDRESS   STATUS    REACHABLE  LEADS  VOTES  BEHIND
 1     http://a  active    yes        1      1      0
-2     http://b  active    no         0      1      -
-3     -         reserved  -          0      0      -
+2     http://b  active    no         -      1      -
+3     -         reserved  -          -      0      -
 
 PARTITION    LEADER  VOTERS  LEARNERS  EPOCH  LAST  APPLIED  BEHIND
 0 catalogue  1       1,2     -         7      9000  8999     1,234 (node 2)

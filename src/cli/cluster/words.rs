@@ -20,10 +20,7 @@ pub(super) enum Tone {
 
 /// First how the cluster is as a whole, then one sentence for each thing worth knowing, the worst first.
 pub(super) fn words(status: &ClusterStatus) -> Vec<(Tone, String)> {
-    let mut said = Vec::new();
-    for partition in status.partitions.iter().filter(|it| !is_led(status, it)) {
-        said.push((Tone::Bad, leaderless(status, partition)));
-    }
+    let mut said: Vec<(Tone, String)> = leaderless(status).map(|text| (Tone::Bad, text)).collect();
     said.extend(status.nodes.iter().filter_map(|node| of_node(status, node)));
     said.extend(spare(status));
     for partition in status.partitions.iter().filter(|it| it.changing) {
@@ -80,26 +77,63 @@ fn is_reachable(status: &ClusterStatus, id: u64) -> bool {
     status.nodes.iter().any(|node| node.id == id && node.reachable)
 }
 
-fn leaderless(status: &ClusterStatus, partition: &ClusterPartition) -> String {
-    let number = partition.partition;
+/// One sentence for all partitions of which the same is to be said.
+fn leaderless(status: &ClusterStatus) -> impl Iterator<Item = String> {
+    let mut alike: Vec<(Why, Vec<u64>)> = Vec::new();
+    for partition in status.partitions.iter().filter(|it| !is_led(status, it)) {
+        let (number, why) = (u64::from(partition.partition), why(status, partition));
+        match alike.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, numbers)) => numbers.push(number),
+            None => alike.push((why, vec![number])),
+        }
+    }
+    alike.into_iter().map(|(why, numbers)| why.of(&numbers))
+}
+
+/// Why a partition has no leader.
+#[derive(Debug, PartialEq, Eq)]
+enum Why {
+    Electing,
+    ElectingWithout(Vec<u64>),
+    Silent { leader: u64 },
+    NoMajority { silent: Vec<u64> },
+}
+
+impl Why {
+    fn of(&self, partitions: &[u64]) -> String {
+        let (who, has) = (named("partition", partitions), has(partitions));
+        let missing = |nodes: &[u64]| {
+            let verb = if nodes.len() == 1 { "does" } else { "do" };
+            format!("{} {verb} not answer", named("node", nodes))
+        };
+        match self {
+            Self::Electing => format!("{who} {has} no leader: the voters elect one"),
+            Self::ElectingWithout(silent) => {
+                format!("{who} {has} no leader: {}, and the other voters elect one", missing(silent))
+            }
+            Self::Silent { leader } => {
+                let was = if partitions.len() == 1 { "was" } else { "were" };
+                format!(
+                    "{who} {was} led by node {leader}, which does not answer the node that was asked; where the other \
+                     voters do not hear it either they elect one"
+                )
+            }
+            Self::NoMajority { silent } => {
+                format!("{who} {has} no leader and no majority to elect one: {}", missing(silent))
+            }
+        }
+    }
+}
+
+fn why(status: &ClusterStatus, partition: &ClusterPartition) -> Why {
     let silent: Vec<u64> = partition.voters.iter().copied().filter(|id| !is_reachable(status, *id)).collect();
     let up = partition.voters.len() - silent.len();
-    if silent.is_empty() {
-        return format!("partition {number} has no leader: its voters elect one");
-    }
     let majority = up > partition.voters.len() / 2;
-    if let Some(leader) = partition.leader.filter(|_| majority) {
-        return format!(
-            "partition {number} was led by node {leader}, which does not answer the node that was asked; where the other \
-             voters do not hear it either they elect one"
-        );
-    }
-    let verb = if silent.len() == 1 { "does" } else { "do" };
-    let silent = format!("{} {verb} not answer", named("node", &silent));
-    if majority {
-        format!("partition {number} has no leader: {silent}, and the other voters elect one")
-    } else {
-        format!("partition {number} has no leader and no majority to elect one: {silent}")
+    match partition.leader {
+        _ if silent.is_empty() => Why::Electing,
+        _ if !majority => Why::NoMajority { silent },
+        Some(leader) => Why::Silent { leader },
+        None => Why::ElectingWithout(silent),
     }
 }
 
@@ -262,8 +296,10 @@ mod tests {
 
     #[test]
     fn a_lost_majority_is_called_that() {
-        let said = said(three([true, false, false]), json!([partition(1, Some(2), &[1, 2, 3])]));
-        let second = "partition 1 has no leader and no majority to elect one: nodes 2 and 3 do not answer";
+        let partitions = json!([partition(1, Some(2), &[1, 2, 3]), partition(2, None, &[1, 2, 3])]);
+        let said = said(three([true, false, false]), partitions);
+        let second =
+            "partitions 1 and 2 have no leader and no majority to elect one: nodes 2 and 3 do not answer";
         assert_eq!(said[1], (Tone::Bad, second.to_owned()));
         assert_eq!(said[0].1, "1 of 3 nodes reachable; no partition has a leader");
     }
