@@ -40,6 +40,7 @@ mod door;
 mod effects;
 mod eio;
 mod fault;
+mod files;
 mod flips;
 mod history;
 mod kill;

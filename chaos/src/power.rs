@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::files;
 use crate::preload::{self, PRELOAD};
 
 /// The library; the storage tests use the same one.
@@ -44,7 +45,7 @@ impl Power {
             std::fs::remove_dir_all(&self.real)?;
         }
         if self.copy.exists() {
-            copy_tree(&self.copy, &self.real).context("put back what was synced")?;
+            files::copy(&self.copy, &self.real).context("put back what was synced")?;
         }
         // They belong to files that are no more; those put back may have got their numbers.
         let inodes = self.copy.with_extension("inodes");
@@ -70,18 +71,4 @@ fn differing(real: &Path, copy: &Path) -> Result<u64> {
         count += (bytes.len() - same) as u64;
     }
     Ok(count)
-}
-
-fn copy_tree(from: &Path, to: &Path) -> Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_tree(&entry.path(), &target)?;
-        } else {
-            std::fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
 }

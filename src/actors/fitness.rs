@@ -38,7 +38,7 @@ const GOOD_LOOKS: u32 = 10;
 /// An election takes less, and so does an answer.
 const HICCUP: Duration = Duration::from_secs(1);
 /// Nodes call each other every second, also one that has just started.
-const UNCALLED: Duration = Duration::from_secs(2);
+const UNCALLED: Duration = Duration::from_secs(3);
 
 /// Why a node should not lead. Add variants at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

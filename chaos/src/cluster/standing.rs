@@ -17,6 +17,7 @@ pub(crate) struct Standing {
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Member {
     pub(crate) id: u64,
+    pub(crate) starts: u64,
     pub(crate) reachable: bool,
     pub(crate) leads: usize,
     pub(crate) votes: usize,
@@ -49,7 +50,8 @@ impl Standing {
     /// Everybody is there, everything is led, and no replica lacks anything.
     pub(crate) fn is_whole(&self) -> bool {
         let level = |group: &Group| {
-            group.leader.is_some() && !group.changing && group.behind.values().all(|behind| *behind == 0)
+            let level = |voter: &u64| group.behind.get(&voter.to_string()) == Some(&0);
+            group.leader.is_some() && !group.changing && group.voters.iter().all(level)
         };
         self.nodes.iter().all(|node| node.reachable) && self.partitions.iter().all(level)
     }

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{Account, Stage};
 use crate::cluster::{Group, Standing};
+use crate::files;
 
 /// How long a new node may take until it votes everywhere: a snapshot of each partition and a few changes of voters.
 const REBUILD_MAX: Duration = Duration::from_secs(60);
@@ -23,28 +24,50 @@ impl Stage {
         ensure!(data.exists(), "{} is not there", data.display());
         std::fs::remove_dir_all(&data).with_context(|| format!("remove {}", data.display()))?;
         let mut account = Account { nodes: vec![id], ..Account::default() };
-        self.must_not_come_back(id, &mut account).await?;
+        self.must_not_come_back(id, "an empty disk", &mut account).await?;
+        self.replace(id, &mut account).await?;
+        Ok(account)
+    }
+
+    /// A node works for a time, and then an older copy of its disk is put in the place of what it has.
+    pub(super) async fn go_back(&mut self, time: Duration) -> Result<Account> {
+        let id = self.any();
+        let starts = self.cluster.standing().await?.member(id).map_or(0, |member| member.starts);
+        let node = self.cluster.node(id)?;
+        node.kill().await?;
+        let (data, copy) = (node.data(), node.data().with_extension("copy"));
+        files::copy(&data, &copy)?;
+        node.start()?;
+        node.ready().await?;
+        // What nobody has seen nobody can miss.
+        let seen = |standing: &Standing| standing.member(id).is_some_and(|member| member.starts > starts);
+        self.cluster.until(&format!("the start of node {id} is recorded"), REFUSED_MAX, seen).await?;
+        tokio::time::sleep(time).await;
+        let node = self.cluster.node(id)?;
+        node.kill().await?;
+        std::fs::remove_dir_all(&data).with_context(|| format!("remove {}", data.display()))?;
+        std::fs::rename(&copy, &data).with_context(|| format!("put {} back", copy.display()))?;
+        let mut account = Account { nodes: vec![id], ..Account::default() };
+        self.must_not_come_back(id, "an older copy of its disk", &mut account).await?;
         self.replace(id, &mut account).await?;
         Ok(account)
     }
 
     /// Starts a node that has lost what it acknowledged: it is turned away, and ends by itself.
-    async fn must_not_come_back(&mut self, id: u64, account: &mut Account) -> Result<()> {
+    async fn must_not_come_back(&mut self, id: u64, with: &str, account: &mut Account) -> Result<()> {
         let node = self.cluster.node(id)?;
         node.start()?;
         match node.wait_for_end(REFUSED_MAX).await? {
             Some(status) if !status.success() => {
-                account.proof = Some(format!("with an empty disk it ended with {status}"));
+                account.proof = Some(format!("with {with} it ended with {status}"));
             }
-            Some(status) => {
-                account.violations.push(format!("node {id} lost its disk and ended with {status}"))
-            }
+            Some(status) => account.violations.push(format!("node {id} has {with} and ended with {status}")),
             None => {
                 // The nodes that its settings name may all be gone: then it looks for them, and does nothing else.
                 if node.door.ready().await {
-                    account.violations.push(format!("node {id} lost its disk and serves"));
+                    account.violations.push(format!("node {id} has {with} and serves"));
                 }
-                account.proof = Some("with an empty disk it finds nobody who takes it".to_owned());
+                account.proof = Some(format!("with {with} it finds nobody who takes it"));
                 node.kill().await?;
             }
         }

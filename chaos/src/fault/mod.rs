@@ -70,6 +70,8 @@ pub(crate) enum Kind {
     Flip,
     /// A node loses its disk; another takes its place.
     Wipe,
+    /// An older copy of a node's disk takes its place; another node takes that node's place.
+    GoBack,
     /// One more node.
     Add,
     /// One node less, in order.
@@ -83,7 +85,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// All of them.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::KillLeader,
         Self::KillAny,
         Self::KillAll,
@@ -104,6 +106,7 @@ impl Kind {
         Self::DiskError,
         Self::Flip,
         Self::Wipe,
+        Self::GoBack,
         Self::Add,
         Self::Drain,
         Self::PowerLoss,
@@ -174,6 +177,7 @@ impl Stage {
             Kind::DiskError => self.fail_disk(time).await,
             Kind::Flip => self.flip().await,
             Kind::Wipe => self.wipe().await,
+            Kind::GoBack => self.go_back(time).await,
             Kind::Add | Kind::Drain if self.cluster.nodes.len() > self.nodes => self.drain().await,
             Kind::Add | Kind::Drain => self.add().await,
             Kind::ClockStep => self.step_clock(time).await,

@@ -33,7 +33,7 @@ use crate::door::{Door, Reply};
 use crate::ports::Ports;
 use crate::process::{Launch, POLL, Process};
 use crate::seed::{self, Random};
-use crate::{report, site};
+use crate::{files, report, site};
 use damage::Damage;
 use sound::Sound;
 use tally::{Outcome, Tally};
@@ -183,12 +183,12 @@ impl Case<'_> {
         let sound = random.choice(&self.ground.sound);
         let dir = fresh(&self.ground.dir.join(format!("case{}", self.number)))?;
         let launch = Launch::at(&self.ground.binary, &dir, self.port);
-        sound::copy(&sound.dir, &launch.data_dir())?;
+        files::copy(&sound.dir, &launch.data_dir())?;
         let damage = damage::inflict(&launch.data_dir(), &mut random)?;
         let mut outcome = Outcome::default();
         let looked_at = if random.once_in(2) {
             let copy = dir.join("looked-at");
-            sound::copy(&launch.data_dir(), &copy)?;
+            files::copy(&launch.data_dir(), &copy)?;
             copy
         } else {
             launch.data_dir()

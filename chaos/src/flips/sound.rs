@@ -1,6 +1,5 @@
 //! A data directory of a real node with real work in it.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -103,20 +102,4 @@ async fn settle(door: &Door) -> Result<()> {
         ensure!(began.elapsed() < WORK_MAX, "the work is not done after {WORK_MAX:?}");
         sleep(POLL * 10).await;
     }
-}
-
-/// Copies a directory and all below it; a file system that can share what is equal does.
-pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else {
-            std::fs::copy(entry.path(), &target)
-                .with_context(|| format!("copy {} to {}", entry.path().display(), target.display()))?;
-        }
-    }
-    Ok(())
 }
