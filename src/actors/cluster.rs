@@ -101,6 +101,8 @@ pub struct NodeView {
     pub unfit: BTreeSet<Unfit>,
     /// Which of the partitions it leads have attempts in flight that should not be lost without need.
     pub(super) dear: BTreeSet<u16>,
+    /// The nodes that it has not reached for a while.
+    pub(super) misses: BTreeSet<u64>,
     /// How far its clock is ahead of the asked node's, give or take the time an answer takes.
     pub clock_ahead_ms: Option<i64>,
 }
@@ -116,6 +118,8 @@ pub(crate) struct Standing {
     pub(crate) now: Timestamp,
     /// In which partitions attempts are in flight that should not be lost without need.
     pub(crate) dear: BTreeSet<u16>,
+    /// The nodes that it has not reached for a while.
+    pub(crate) misses: BTreeSet<u64>,
 }
 
 impl Handle {
@@ -147,8 +151,9 @@ impl Handle {
             unreachable_reason: standing.as_ref().err().cloned(),
             leads: partitions.iter().filter(|partition| partition.leader == Some(record.id)).count(),
             votes: partitions.iter().filter(|partition| partition.voters.contains(&record.id)).count(),
-            dear: standing.as_ref().map_or_else(|_| BTreeSet::new(), |it| it.dear.clone()),
-            unfit: standing.map_or_else(|_| BTreeSet::new(), |it| it.unfit),
+            dear: standing.as_ref().map(|it| it.dear.clone()).unwrap_or_default(),
+            misses: standing.as_ref().map(|it| it.misses.clone()).unwrap_or_default(),
+            unfit: standing.map(|it| it.unfit).unwrap_or_default(),
             clock_ahead_ms,
             record,
         });
@@ -165,7 +170,7 @@ impl Handle {
         self.inner.leaving.store(true, Ordering::SeqCst);
         points::cross(Point::LeaveBegun).await;
         let heirs = self.cluster().await.heirs(self.inner.consensus.node());
-        self.inner.consensus.hand_over(|node| heirs.contains(&node)).await;
+        self.inner.consensus.hand_over(|_, node| heirs.contains(&node)).await;
         points::cross(Point::LeaveDone).await;
     }
 
@@ -198,13 +203,13 @@ impl Handle {
     /// Changes the nodes, wherever the catalogue is led.
     pub(super) async fn change_nodes(&self, change: NodeChange) -> Result<NodeRecord, Error> {
         let id = match &change {
-            NodeChange::Register { id, .. } | NodeChange::Set { id, .. } | NodeChange::Started { id, .. } => {
+            NodeChange::Register { id, .. } | NodeChange::Set { id, .. } | NodeChange::Marked { id, .. } => {
                 *id
             }
             NodeChange::Reserve => 0,
         };
         let repeat = match &change {
-            NodeChange::Register { .. } | NodeChange::Set { .. } | NodeChange::Started { .. } => {
+            NodeChange::Register { .. } | NodeChange::Set { .. } | NodeChange::Marked { .. } => {
                 Repeat::Harmless
             }
             NodeChange::Reserve => Repeat::Never,
@@ -220,6 +225,11 @@ impl Handle {
     }
 
     pub(super) async fn change_nodes_here(&self, change: NodeChange) -> Result<Answer, Error> {
+        if let NodeChange::Set { id, membership: Membership::Draining } = change
+            && is_last(id, &self.inner.consensus.machine(PartitionId::CATALOGUE).nodes())
+        {
+            return Err(Error::NodeRefused(NodeConflict::Last { id }));
+        }
         if matches!(change, NodeChange::Reserve | NodeChange::Register { id: 0, .. }) {
             let voters = self.inner.consensus.group_view(PartitionId::CATALOGUE).voters;
             if let Some(node) =
@@ -258,7 +268,8 @@ impl Handle {
         let now = self.inner.world.clock.now();
         let dear = self.inner.partitions.iter().filter(|partition| partition.aloft.is_dear());
         let dear = dear.map(|partition| partition.id.0).collect();
-        Standing { groups: self.group_views(), unfit: self.unfit(), now, dear }
+        let (unfit, misses) = (self.unfit(), self.inner.fitness.misses());
+        Standing { groups: self.group_views(), unfit, now, dear, misses }
     }
 
     /// How a node stands, or why it does not answer.
@@ -275,6 +286,12 @@ impl Handle {
     }
 }
 
+/// Whether nobody else could hold what a node holds.
+fn is_last(id: u64, nodes: &[NodeRecord]) -> bool {
+    let stays = |node: &NodeRecord| node.id != id && node.membership == Membership::Active;
+    nodes.iter().any(|node| node.id == id) && !nodes.iter().any(stays)
+}
+
 /// A node that votes without having registered. As long as there is one, nobody is given the next free id: it might be
 /// that node's.
 fn unrecorded(voters: &BTreeSet<u64>, nodes: &[NodeRecord]) -> Option<u64> {
@@ -284,6 +301,18 @@ fn unrecorded(voters: &BTreeSet<u64>, nodes: &[NodeRecord]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_active_node_is_not_drained() {
+        let node = |id, membership| NodeRecord { id, membership, ..NodeRecord::default() };
+        let mut nodes = vec![node(1, Membership::Draining), node(2, Membership::Active)];
+        nodes.push(node(3, Membership::Reserved));
+        assert!(is_last(2, &nodes), "who has not come yet is nobody");
+        assert!(!is_last(1, &nodes), "it drains already");
+        assert!(!is_last(9, &nodes), "there is no such node");
+        nodes.push(node(4, Membership::Active));
+        assert!(!is_last(2, &nodes));
+    }
 
     #[test]
     fn no_new_id_is_given_before_all_founders_are_known() {

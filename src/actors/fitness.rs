@@ -37,8 +37,6 @@ const GOOD_LOOKS: u32 = 10;
 
 /// An election takes less, and so does an answer.
 const HICCUP: Duration = Duration::from_secs(1);
-/// Nodes call each other every second, also one that has just started.
-const UNCALLED: Duration = Duration::from_secs(3);
 
 /// Why a node should not lead. Add variants at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -76,14 +74,14 @@ pub(super) struct Fitness(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     unfit: BTreeSet<Unfit>,
+    /// Too few others reach this node.
+    missed: Since<()>,
     /// Looks in a row that found the disk otherwise than it was.
     disk_looks: u32,
     /// Partitions that nobody leads.
     leaderless: Since<u16>,
     /// Nodes that do not answer.
     silent: Since<u64>,
-    /// Too few others call.
-    uncalled: Since<()>,
 }
 
 /// What is so, and since when.
@@ -102,9 +100,9 @@ impl<K: Ord + Copy> Since<K> {
         self.0 = now.map(|key| (key, self.0.get(&key).copied().unwrap_or(at))).collect();
     }
 
-    /// Whether it has been so for a time.
-    fn lasts(&self, key: K, time: Duration) -> bool {
-        self.0.get(&key).is_some_and(|since| since.elapsed() >= time)
+    /// Whether it is no hiccup.
+    fn lasts(&self, key: K) -> bool {
+        self.0.get(&key).is_some_and(|since| since.elapsed() >= HICCUP)
     }
 }
 
@@ -127,21 +125,34 @@ impl Fitness {
         state.silent.note(silent.map(|node| node.record.id));
     }
 
+    /// The nodes that have not answered this one for a while.
+    pub(super) fn misses(&self) -> BTreeSet<u64> {
+        let state = self.state();
+        state.silent.0.keys().copied().filter(|node| state.silent.lasts(*node)).collect()
+    }
+
+    /// Whether a node has not answered that did before.
+    pub(super) fn has_just_missed(&self) -> bool {
+        let state = self.state();
+        state.silent.0.keys().any(|node| !state.silent.lasts(*node))
+    }
+
     /// Whether a node has not answered this one for a while.
     pub(super) fn is_silent(&self, node: u64) -> bool {
-        self.state().silent.lasts(node, HICCUP)
+        self.state().silent.lasts(node)
     }
 
     fn is_leaderless(&self, partition: PartitionId) -> bool {
-        self.state().leaderless.lasts(partition.0, HICCUP)
+        self.state().leaderless.lasts(partition.0)
     }
 
     /// Takes note of how this node stands, and tells what has changed. `called` tells whether the others can call it.
     fn note(&self, room: DiskRoom, delay: Duration, clocks: &[i64], called: bool) -> BTreeSet<Unfit> {
         let mut state = self.state();
         let before = state.unfit.clone();
-        state.uncalled.note((!called).then_some(()).into_iter());
-        let cut_off = state.uncalled.lasts((), UNCALLED);
+        // Those who missed it for a while find it again within a second.
+        state.missed.note((!called).then_some(()).into_iter());
+        let cut_off = state.missed.lasts(());
         state.set(Unfit::CutOff, cut_off);
         state.set(Unfit::DiskFull, room == DiskRoom::Full);
         state.note_delay(delay);
@@ -185,6 +196,12 @@ fn is_called(others: usize, callers: usize) -> bool {
     others == 0 || (callers + 1) * 2 > others + 1
 }
 
+/// Whether some of the voters can lead instead of a node that is unfit. One that is cut off has no vote to give them.
+fn can_do_without(unfit: &BTreeSet<Unfit>, voters: &BTreeSet<u64>, heirs: &BTreeSet<u64>) -> bool {
+    let able = voters.intersection(heirs).count();
+    if unfit.contains(&Unfit::CutOff) { able * 2 > voters.len() } else { able > 0 }
+}
+
 impl Handle {
     /// Why this node should not lead; nothing if it may.
     #[must_use]
@@ -200,16 +217,15 @@ impl Handle {
         let mut clocks: Vec<i64> = others.iter().filter_map(|node| node.clock_ahead_ms).collect();
         clocks.push(0);
         let delay = self.inner.consensus.commit_delay();
-        let callers = self.inner.others.callers();
-        let called =
-            is_called(others.len(), others.iter().filter(|it| callers.contains(&it.record.id)).count());
+        let callers = others.iter().filter(|other| !other.misses.contains(&me)).count();
+        let called = is_called(others.len(), callers);
         let changed = self.inner.fitness.note(self.disk_room(), delay, &clocks, called);
         let unfit = self.unfit();
         for why in changed {
             let (reason, holds) = (why.as_str(), unfit.contains(&why));
             metrics::gauge!("everstep_unfit", "reason" => reason).set(f64::from(u8::from(holds)));
             if holds {
-                tracing::error!(reason, ?delay, ?clocks, ?callers, "this node should not lead");
+                tracing::error!(reason, ?delay, ?clocks, callers, "this node should not lead");
             } else {
                 tracing::info!(reason, "this node may lead again");
             }
@@ -219,12 +235,14 @@ impl Handle {
         let reached = |id: u64| view.nodes.iter().any(|node| node.record.id == id && node.reachable);
         let unled = view.partitions.iter().filter(|it| !it.leader.is_some_and(reached)).count();
         metrics::gauge!("everstep_partitions_without_leader").set(unled as f64);
+        let others_do = |voters: &BTreeSet<u64>| can_do_without(&unfit, voters, &heirs);
         // Where nobody else will do, or nobody else does it, a leader that should not lead is better than none.
         self.inner.consensus.set_electable(|partition, voters| {
-            unfit.is_empty() || voters.is_disjoint(&heirs) || self.inner.fitness.is_leaderless(partition)
+            unfit.is_empty() || !others_do(voters) || self.inner.fitness.is_leaderless(partition)
         });
         if !unfit.is_empty() {
-            self.inner.consensus.hand_over(|node| heirs.contains(&node)).await;
+            let takes = |voters: &BTreeSet<u64>, node| others_do(voters) && heirs.contains(&node);
+            self.inner.consensus.hand_over(takes).await;
         }
     }
 }
@@ -280,23 +298,27 @@ mod tests {
     async fn what_lasts_is_no_hiccup() {
         let mut since = Since::default();
         since.note([1, 2].into_iter());
-        assert!(!since.lasts(2, HICCUP));
+        assert!(!since.lasts(2));
         tokio::time::advance(HICCUP).await;
         since.note([2, 3].into_iter());
-        assert!(since.lasts(2, HICCUP) && !since.lasts(3, HICCUP) && !since.lasts(1, HICCUP));
+        assert!(since.lasts(2) && !since.lasts(3) && !since.lasts(1));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_node_that_the_others_cannot_call_for_a_while_should_not_lead() {
+    async fn a_node_that_the_others_cannot_call_should_not_lead() {
         assert!(is_called(0, 0) && is_called(2, 1) && is_called(4, 2));
         assert!(!is_called(1, 0) && !is_called(2, 0) && !is_called(4, 1));
         let fitness = Fitness::default();
         let note = |called| fitness.note(DiskRoom::Ample, Duration::ZERO, &[0], called);
-        assert!(note(false).is_empty(), "it has just started");
-        tokio::time::advance(UNCALLED).await;
+        assert!(note(false).is_empty(), "it has just come back");
+        tokio::time::advance(HICCUP).await;
         assert_eq!(note(false), BTreeSet::from([Unfit::CutOff]));
         assert_eq!(note(true), BTreeSet::from([Unfit::CutOff]));
         assert!(fitness.unfit().is_empty());
+        let (voters, cut_off) = (BTreeSet::from([1, 2, 3]), BTreeSet::from([Unfit::CutOff]));
+        assert!(can_do_without(&cut_off, &voters, &BTreeSet::from([2, 3, 4])));
+        assert!(!can_do_without(&cut_off, &voters, &BTreeSet::from([2, 4])), "they would need its vote");
+        assert!(can_do_without(&BTreeSet::from([Unfit::DiskFull]), &voters, &BTreeSet::from([2])));
     }
 
     #[test]

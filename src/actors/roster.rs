@@ -1,8 +1,9 @@
 //! Keeps this node in the catalogue, and the catalogue's nodes in reach.
 //!
-//! At each start a node tells the catalogue its disk, its addresses and that it was started, again and again until
-//! that is recorded. Every second, and more often at a start, it reads there who the others are: where to dial them,
-//! which disk each one has and when that was started last, so that one that was replaced or went back is turned away.
+//! At each start a node tells the catalogue its disk, its addresses and its last mark, again and again until that is
+//! recorded, and from then on the marks that it makes. Every second, and more often at a start, it reads there who the
+//! others are: where to dial them, which disk each one has and which mark was its last, so that one that was replaced
+//! or went back is turned away.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,8 +18,12 @@ use super::request::Error;
 /// Between two looks at the catalogue.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Between two looks while somebody is not known who leads: at a start, and after the fall of a node.
+/// Between two looks while it is not known who leads, or whether somebody is gone: at a start, and after the fall of a
+/// node.
 const LOOK_SOON: Duration = Duration::from_millis(200);
+
+/// Between two marks: a copy of the directory that is older than that is known when it comes back.
+const MARK_EVERY: Duration = Duration::from_secs(30);
 
 /// How this node wants to be known.
 #[derive(Debug, Clone)]
@@ -43,17 +48,29 @@ pub(super) async fn keep(handle: Handle, peers: Peers, roster: Roster) {
     tokio::join!(register(&handle, &peers, &roster), look_around(&handle, &peers));
 }
 
-/// Tells the catalogue of this node until that is recorded.
+/// Tells the catalogue of this node, and from then on of the marks it makes.
 async fn register(handle: &Handle, peers: &Peers, roster: &Roster) {
     let me = peers.me();
     let (id, incarnation) = (me.node, me.incarnation.0);
     let (peer, public) = (roster.peer.clone(), roster.public.clone());
     record(handle, NodeChange::Register { id, incarnation, peer, public }).await;
-    if let Some(start) = me.starts.last().copied() {
-        record(handle, NodeChange::Started { id, incarnation, start }).await;
+    let mut marks = me.marks;
+    loop {
+        record(handle, NodeChange::Marked { id, incarnation, marks }).await;
+        tokio::time::sleep(MARK_EVERY).await;
+        marks = match peers.make_mark().await {
+            Ok(Some(marks)) => marks,
+            Ok(None) => return,
+            Err(error) => {
+                // What else the disk is asked for will not go better.
+                tracing::error!(%error, "no mark can be made in the data directory");
+                return;
+            }
+        };
     }
 }
 
+/// Asks for a change until it is recorded.
 async fn record(handle: &Handle, change: NodeChange) {
     loop {
         match handle.change_nodes(change.clone()).await {
@@ -75,7 +92,8 @@ async fn look_around(handle: &Handle, peers: &Peers) {
             ask_around(handle).await;
         }
         let all_led = handle.health().iter().all(|partition| partition.leader.is_some());
-        tokio::time::sleep(if all_led { LOOK_EVERY } else { LOOK_SOON }).await;
+        let settled = all_led && !handle.inner.fitness.has_just_missed();
+        tokio::time::sleep(if settled { LOOK_EVERY } else { LOOK_SOON }).await;
     }
 }
 
@@ -101,6 +119,6 @@ pub fn introduce(peers: &Peers, nodes: &[NodeRecord]) {
         there.filter(|node| !node.peer.is_empty()).map(|node| (node.id, node.peer.clone())).collect();
     peers.learn(addresses);
     let came = nodes.iter().filter(|node| node.incarnation != 0);
-    let disk = |node: &NodeRecord| Disk { incarnation: Incarnation(node.incarnation), start: node.start };
+    let disk = |node: &NodeRecord| Disk { incarnation: Incarnation(node.incarnation), mark: node.mark };
     peers.learn_disks(came.map(|node| (node.id, disk(node))).collect());
 }

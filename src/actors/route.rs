@@ -4,7 +4,6 @@
 //! and what another node turned down without doing anything is tried again, wherever leadership went. A
 //! request whose outcome is unknown is repeated only if repeating it is harmless.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -64,11 +63,6 @@ impl Others {
     /// The name of the cluster; empty for a node without any.
     pub(super) fn cluster_name(&self) -> String {
         self.0.as_ref().map(|peers| peers.me().cluster).unwrap_or_default()
-    }
-
-    /// Who has called this node lately.
-    pub(super) fn callers(&self) -> BTreeSet<u64> {
-        self.0.as_ref().map(Peers::callers).unwrap_or_default()
     }
 
     pub(super) async fn ask(&self, node: u64, ask: &Ask, deadline: Duration) -> Result<Answer, Unanswered> {

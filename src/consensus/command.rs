@@ -9,7 +9,7 @@ use crate::engine::model::{
     DefinitionStatus, Epoch, Event, ExecutionId, SpecHash, TenantId, Timestamp, Version, WorkflowId,
 };
 
-use crate::storage::Start;
+use crate::storage::Marks;
 
 use super::view::{Membership, NodeRecord, Record, Workflow};
 
@@ -151,14 +151,14 @@ pub enum NodeChange {
         /// What it becomes.
         membership: Membership,
     },
-    /// A node says that it was started once more.
-    Started {
+    /// A node has made a mark on its disk; it does so at each start, and while it runs.
+    Marked {
         /// Which.
         id: u64,
         /// Its disk.
         incarnation: u128,
-        /// This start.
-        start: Start,
+        /// The latest ones.
+        marks: Marks,
     },
 }
 
@@ -192,8 +192,8 @@ pub enum NodeConflict {
         /// Which.
         id: u64,
     },
-    /// A later start of the node was recorded already.
-    #[error("node {id} was started before this, on a newer copy of its data directory")]
+    /// The disk lacks a mark that was recorded.
+    #[error("node {id} has an older copy of its data directory")]
     OlderCopy {
         /// Which.
         id: u64,

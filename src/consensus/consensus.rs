@@ -79,7 +79,7 @@ impl Consensus {
         });
         let checkpointer = Checkpointer { groups: behind.collect(), period, inline_io, fatal: fatal.clone() };
         tasks.spawn(checkpointer.run(common.stop.clone()));
-        let groups = Arc::new(Inner::new(groups, &common, fatal.subscribe()));
+        let groups = Arc::new(Inner::new(groups, &common, fatal));
         let receiver = Receiver::new(groups.clone(), inline_io);
         Ok(Self { handle: Handle::new(groups.clone()), receiver, groups, tasks, stop, inline_io })
     }

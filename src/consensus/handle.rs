@@ -13,6 +13,7 @@ use crate::storage::Log;
 use crate::engine::planted::{self, Bug};
 
 use super::error::Error;
+use super::fatal::Fatal;
 use super::group::{Common, Group};
 use super::proposer::{WISH_BYTES_MAX, Wish};
 use super::room::Place;
@@ -48,12 +49,16 @@ pub(super) struct Inner {
     groups: Vec<Group>,
     log: Log,
     node: u64,
-    fatal: watch::Receiver<Option<Arc<str>>>,
+    fatal: Fatal,
 }
 
 impl Inner {
-    pub(super) fn new(groups: Vec<Group>, common: &Common, fatal: watch::Receiver<Option<Arc<str>>>) -> Self {
+    pub(super) fn new(groups: Vec<Group>, common: &Common, fatal: Fatal) -> Self {
         Self { groups, log: common.log.clone(), node: common.config.node, fatal }
+    }
+
+    pub(super) fn fatal(&self) -> &Fatal {
+        &self.fatal
     }
 
     pub(super) fn groups(&self) -> &[Group] {
@@ -211,7 +216,7 @@ impl Handle {
     /// Turns to a reason when a part of consensus has died: the node has to exit then.
     #[must_use]
     pub fn fatal(&self) -> watch::Receiver<Option<Arc<str>>> {
-        self.inner.fatal.clone()
+        self.inner.fatal.subscribe()
     }
 
     fn wish(&self, partition: PartitionId, wish: Wish) -> Result<(), Error> {

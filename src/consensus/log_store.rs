@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::stream::{self, Stream, StreamExt};
 use openraft::entry::RaftEntry;
+use openraft::raft::AppendEntriesRequest;
 use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::{LogState, OptionalSend, RaftLogReader};
 use tokio::sync::oneshot;
@@ -66,6 +67,46 @@ impl LogStore {
         }))
     }
 
+    /// Whether a leader's entries go with what is applied here. What is applied is committed, and no leader has anything
+    /// else in its place, unless a disk that acknowledged it went back. Raft takes what is committed here for equal
+    /// without a look, and would go on from there.
+    ///
+    /// # Errors
+    /// `InvalidData` says which entry is contradicted; else the log cannot be read.
+    pub(super) fn check(&self, append: &AppendEntriesRequest<Types>) -> io::Result<()> {
+        let (last, purged) = {
+            let state = self.0.state();
+            // An old leader may have what was never committed.
+            if state.found.vote.is_some_and(|vote| append.vote < vote) {
+                return Ok(());
+            }
+            (state.found.last, state.found.purged)
+        };
+        let before = append.prev_log_id.filter(|id| Some(*id) != last);
+        let theirs = before.into_iter().chain(append.entries.iter().map(RaftEntry::log_id));
+        let mut theirs = theirs.peekable();
+        if theirs.peek().is_none_or(|first| last.is_some_and(|last| first.index > last.index)) {
+            return Ok(());
+        }
+        let applied = self.0.applied.index();
+        // After a snapshot the log may still have what that has replaced.
+        if last.is_none_or(|last| last.index < applied) {
+            return Ok(());
+        }
+        // The first entry names the founders, and each of them has written it for itself.
+        for id in theirs.take_while(|id| id.index <= applied).filter(|id| id.index > 0) {
+            let here = match purged {
+                Some(purged) if id.index < purged.index => continue,
+                Some(purged) if id.index == purged.index => Some(purged),
+                _ => self.0.read(&(id.index..id.index + 1), 1)?.first().map(RaftEntry::log_id),
+            };
+            if here.is_some_and(|here| here != id) {
+                return Err(contradicted(id.index, applied));
+            }
+        }
+        Ok(())
+    }
+
     /// The first entry of the last `bytes_max` bytes or so; 0 if the log is not as large.
     pub(super) fn first_within(&self, bytes_max: u64) -> u64 {
         self.0.state().tail.first_within(bytes_max)
@@ -101,21 +142,6 @@ impl Shared {
         }
     }
 
-    /// What is applied is committed, and never taken back: the state would go on with what the log does not have.
-    ///
-    /// Errors: `InvalidData` if all after `kept` may not go.
-    fn check_cut(&self, kept: u64) -> io::Result<()> {
-        let applied = self.applied.index();
-        if kept >= applied {
-            return Ok(());
-        }
-        let text = format!(
-            "the leader contradicts entry {}, and entries up to {applied} are committed and applied here: the disk of another node went back, and this one has what the others have lost; keep its data directory aside before anything else",
-            kept + 1
-        );
-        Err(io::Error::new(io::ErrorKind::InvalidData, text))
-    }
-
     /// All entries of `range`.
     fn read_all(&self, range: Range<u64>) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
@@ -128,6 +154,13 @@ impl Shared {
         }
         Ok(entries)
     }
+}
+
+fn contradicted(index: u64, applied: u64) -> io::Error {
+    let text = format!(
+        "the leader has something else as entry {index}, and entries up to {applied} are committed and applied here: the disk of another node went back, and this one has what the others have lost; keep its data directory aside before anything else"
+    );
+    io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
 fn bounded(range: &impl RangeBounds<u64>) -> Range<u64> {
@@ -245,7 +278,6 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
-        self.0.check_cut(last.map_or(0, |last| last.index))?;
         let (done, truncated) = signal();
         self.0.log.truncate_after(self.0.group, last.map(|last| last.index), done);
         // By the time this is answered, so are all appends before it: none of them can raise the durable

@@ -187,14 +187,15 @@ impl Handle {
         }
     }
 
-    /// Hands over every partition this node leads, each to the voter that lacks least among those that will do. Those
-    /// that nobody takes in time are kept.
-    pub async fn hand_over(&self, will_do: impl Fn(u64) -> bool) {
+    /// Hands over every partition this node leads, each to the voter that lacks least among those that will do, as far as
+    /// its voters tell. Those that nobody takes in time are kept.
+    pub async fn hand_over(&self, will_do: impl Fn(&BTreeSet<u64>, u64) -> bool) {
         let all = std::iter::once(PartitionId::CATALOGUE).chain(self.partitions());
         let led = all.filter(|id| matches!(*self.leadership(*id).borrow(), Leadership::Leading { .. }));
         let moves = led.filter_map(|id| {
             let view = self.group_view(id);
-            let others = view.voters.iter().filter(|voter| **voter != self.node() && will_do(**voter));
+            let will_do = |voter: &&u64| **voter != self.node() && will_do(&view.voters, **voter);
+            let others = view.voters.iter().filter(will_do);
             let next = others.min_by_key(|voter| view.behind.get(*voter).copied().unwrap_or(u64::MAX))?;
             Some((id, *next))
         });

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use openraft::raft::AppendEntriesRequest;
 use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::testing::log::{StoreBuilder, Suite};
 use openraft::{EntryPayload, StorageError};
@@ -15,7 +16,7 @@ use super::fatal::Fatal;
 use super::log_store::{Found, LogStore};
 use super::state::{Limits, Machine, MachineOptions};
 use super::state_machine::StateMachine;
-use super::types::{Entry, LeaderId, LogId, Types};
+use super::types::{Entry, LeaderId, LogId, Types, Vote};
 
 struct Builder;
 
@@ -55,17 +56,34 @@ async fn the_log_and_the_state_keep_what_raft_expects() {
 }
 
 #[tokio::test]
-async fn what_is_applied_is_never_cut_from_the_log() {
+async fn a_leader_that_contradicts_what_is_applied_is_noticed() {
     let (_kept, mut log, applied) = Kept::open();
-    let entries = [1, 2, 3].map(|index| Entry { log_id: log_id(index), payload: EntryPayload::Blank });
+    let entry = |term, index| Entry { log_id: log_id(term, index), payload: EntryPayload::Blank };
+    let entries = [1, 2, 3].map(|index| entry(3, index));
     log.append(entries.clone(), IOFlushed::noop()).await.unwrap();
     entries.into_iter().take(2).for_each(|entry| drop(applied.apply(entry)));
-    log.truncate_after(Some(log_id(2))).await.expect("the third is not applied");
-    let error = log.truncate_after(Some(log_id(1))).await.unwrap_err().to_string();
-    assert!(error.contains("contradicts entry 2") && error.contains("another node went back"), "{error}");
-    assert_eq!(log.get_log_state().await.unwrap().last_log_id, Some(log_id(2)), "nothing is cut");
+    log.save_vote(&Vote::new_committed(3, 1)).await.unwrap();
+    let view = log.clone();
+    let check = |term, prev_log_id, entries: Vec<Entry>| {
+        let vote = Vote::new_committed(term, 1);
+        view.check(&AppendEntriesRequest { vote, prev_log_id, entries, leader_commit: None })
+    };
+    check(3, Some(log_id(3, 3)), vec![entry(3, 4)]).expect("what comes next");
+    check(4, Some(log_id(3, 1)), vec![entry(3, 2), entry(4, 3)]).expect("the third is not applied");
+    check(2, Some(log_id(2, 2)), vec![entry(2, 3)]).expect("an old leader is refused anyway");
+    for refused in [
+        check(4, Some(log_id(3, 1)), vec![entry(4, 2)]),
+        check(4, Some(log_id(2, 2)), vec![]),
+        check(4, Some(log_id(4, 2)), vec![entry(4, 3)]),
+    ] {
+        let error = refused.unwrap_err().to_string();
+        assert!(error.contains("as entry 2,") && error.contains("another node went back"), "{error}");
+    }
+    log.purge(log_id(3, 2)).await.unwrap();
+    check(4, Some(log_id(4, 1)), vec![]).expect("nobody knows any more");
+    assert!(check(4, Some(log_id(4, 2)), vec![]).is_err());
 }
 
-fn log_id(index: u64) -> LogId {
-    LogId::new(LeaderId { term: 1, node_id: 1 }, index)
+fn log_id(term: u64, index: u64) -> LogId {
+    LogId::new(LeaderId { term, node_id: 1 }, index)
 }

@@ -9,7 +9,7 @@ use crate::engine::model::{
     DefinitionStatus, Execution, ExecutionId, Recorded, SpecHash, Status, TenantId, Timestamp, Version,
     WorkflowId,
 };
-use crate::storage::Start;
+use crate::storage::Mark;
 
 /// An execution as its partition has it: the state and the newest part of its history.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -125,8 +125,8 @@ pub struct NodeRecord {
     pub membership: Membership,
     /// When it got its id.
     pub added_at: Timestamp,
-    /// The last start of it that was recorded: it may not come back as it was before.
-    pub start: Start,
+    /// The last mark of its disk that was recorded: it may not come back as it was before.
+    pub mark: Mark,
 }
 
 /// What a node is in the cluster.

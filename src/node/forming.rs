@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::actors::{self, Roster};
 use crate::consensus::Unanswered;
 use crate::consensus::peer::{Disk, Incarnation, Known, Me, Peers};
-use crate::storage::{DataDir, Identity};
+use crate::storage::{DataDir, Identity, Marks};
 use crate::world::Entropy;
 
 use super::error::Error;
@@ -40,14 +40,12 @@ pub(super) fn identify(
         incarnation,
         formed: false,
         members: BTreeMap::new(),
-        starts: Vec::new(),
+        marks: Marks::default(),
         boot: 0,
         lost: None,
     };
-    let drawn = entropy.bits() as u64;
-    let Some(mut found) = disk.identity()? else {
-        let mut identity = wanted(Incarnation(entropy.bits()).to_string());
-        identity.begin(drawn);
+    let Some(found) = disk.identity()? else {
+        let identity = wanted(Incarnation(entropy.bits()).to_string());
         disk.keep_identity(&identity)?;
         return Ok(identity);
     };
@@ -70,8 +68,6 @@ pub(super) fn identify(
             found.partitions.to_string(),
         );
     }
-    found.begin(drawn);
-    disk.keep_identity(&found)?;
     Ok(found)
 }
 
@@ -83,7 +79,8 @@ pub(super) fn me(identity: &Identity, lease_ms: u64) -> Result<Me, Error> {
         partitions: identity.partitions,
         lease_ms,
         incarnation: incarnation(&identity.incarnation)?,
-        starts: identity.starts.clone(),
+        marks: identity.marks.clone(),
+        marked: false,
         formed: identity.formed,
     })
 }

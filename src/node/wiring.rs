@@ -1,6 +1,7 @@
 //! From settings to parts.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::consensus;
 use crate::consensus::peer::Peers;
 use crate::engine::model::TenantId;
 use crate::runners::{self, Registry};
-use crate::storage::{self, CacheBytes, DataDir, Driver, Identity, Log, LogOptions};
+use crate::storage::{self, CacheBytes, DataDir, Driver, Identity, Log, LogOptions, Marks};
 
 use super::core::Parts;
 use super::error::Error;
@@ -73,7 +74,7 @@ pub(super) fn space_of(disk: &Arc<DataDir>) -> ReadSpace {
 /// Opens the log and gathers what a core is made of.
 pub(super) fn parts(
     settings: &Settings,
-    disk: &DataDir,
+    disk: &Arc<DataDir>,
     identity: &mut Identity,
     address: SocketAddr,
     (peers, roster): (Peers, Roster),
@@ -91,7 +92,7 @@ pub(super) fn parts(
         let what = log.1.losses.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         return Err(Error::StorageLost { path: disk.path.clone(), what });
     }
-    note_boot(disk, identity, log.1.boot)?;
+    begin(disk, identity, log.1.boot, &peers)?;
     let raft = &settings.raft;
     let consensus = consensus::Config {
         partitions: raft.partitions,
@@ -106,8 +107,9 @@ pub(super) fn parts(
     Ok(Parts { consensus, world, log, state: disk.state.clone(), runners, peers: Some(peers), roster })
 }
 
-/// A log that was opened less often than the identity remembers is not the one that belongs to it.
-fn note_boot(disk: &DataDir, identity: &mut Identity, boot: u64) -> Result<(), Error> {
+/// The node starts on what it has found: that is noted, and shown to the others. A log that was opened less often than
+/// the identity remembers is not the one that belongs to it.
+fn begin(disk: &Arc<DataDir>, identity: &mut Identity, boot: u64, peers: &Peers) -> Result<(), Error> {
     if boot <= identity.boot {
         let what = format!(
             "the log was opened {boot} times with this one, and the identity file remembers {} times before: the log is missing or older",
@@ -116,7 +118,17 @@ fn note_boot(disk: &DataDir, identity: &mut Identity, boot: u64) -> Result<(), E
         return Err(Error::StorageLost { path: disk.path.clone(), what });
     }
     identity.boot = boot;
-    Ok(disk.keep_identity(identity)?)
+    identity.marks.begin(world::real().entropy.bits() as u64);
+    disk.keep_identity(identity)?;
+    let (disk, kept) = (Arc::downgrade(disk), identity.clone());
+    let keep = move |marks: &Marks| match disk.upgrade() {
+        Some(disk) => {
+            disk.keep_identity(&Identity { marks: marks.clone(), ..kept.clone() }).map_err(io::Error::other)
+        }
+        None => Err(io::ErrorKind::NotFound.into()),
+    };
+    peers.set_marks(identity.marks.clone(), Arc::new(keep));
+    Ok(())
 }
 
 /// Who begins the cluster, if this node is one of them.

@@ -2,9 +2,8 @@
 //!
 //! A node that comes back without its disk has forgotten votes and entries it acknowledged. So each data directory
 //! draws a number of its own when it is made, and the other nodes remember it: a directory that was replaced is
-//! noticed, whatever the node calls itself. An older copy of the same directory has the same number; so each start
-//! draws another one, and the directory keeps the latest of them: one that does not remember the start that the other
-//! nodes saw last has gone back.
+//! noticed, whatever the node calls itself. An older copy of the same directory has the same number, and is told by the
+//! marks in it.
 //!
 //! ```text
 //! DIR/identity    JSON, and behind it a line `crc32c` with the checksum of all before it
@@ -19,31 +18,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::data_dir::FILE_MODE;
-use super::{DataDir, Error, Result};
+use super::{DataDir, Error, Marks, Result};
 
 /// The file's name.
 pub(super) const NAME: &str = "identity";
-
-/// How many starts are remembered. A node that was started more often since the others saw it last is believed.
-const STARTS_KEPT: usize = 64;
-
-/// One start of a node.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Start {
-    /// Which one it was, from 1; 0 if it is not known.
-    pub count: u64,
-    /// Drawn at that start.
-    pub drawn: u64,
-}
-
-/// Whether a node that remembers these starts, the last one last, is the one that was seen at `seen`.
-#[must_use]
-pub fn remembers(starts: &[Start], seen: Start) -> bool {
-    match starts.iter().find(|start| start.count == seen.count) {
-        Some(start) => *start == seen,
-        None => starts.first().is_none_or(|first| seen.count < first.count),
-    }
-}
 
 /// Who a data directory belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,25 +39,15 @@ pub struct Identity {
     pub formed: bool,
     /// The incarnations of the nodes it formed the cluster with.
     pub members: BTreeMap<u64, String>,
-    /// The latest starts, this one last.
+    /// The latest marks.
     #[serde(default)]
-    pub starts: Vec<Start>,
+    pub marks: Marks,
     /// How often its log had been opened when that was last noted: a log that was opened less often is another one.
     #[serde(default)]
     pub boot: u64,
     /// Why the others do not take the directory any more.
     #[serde(default)]
     pub lost: Option<String>,
-}
-
-impl Identity {
-    /// The node starts once more.
-    pub fn begin(&mut self, drawn: u64) {
-        let count = self.starts.last().map_or(0, |start| start.count) + 1;
-        self.starts.push(Start { count, drawn });
-        let forgotten = self.starts.len().saturating_sub(STARTS_KEPT);
-        self.starts.drain(..forgotten);
-    }
 }
 
 impl DataDir {
@@ -158,7 +126,7 @@ mod tests {
             incarnation: "1f2e".to_owned(),
             formed: true,
             members: BTreeMap::from([(1, "ab".to_owned()), (2, "cd".to_owned())]),
-            starts: vec![Start { count: 7, drawn: u64::MAX }],
+            marks: Marks::default(),
             boot: 7,
             lost: None,
         };
@@ -173,29 +141,5 @@ mod tests {
                 assert_eq!(decode(&flipped), None, "bit {bit} of byte {place}");
             }
         }
-    }
-
-    #[test]
-    fn a_directory_that_went_back_does_not_remember_what_others_saw() {
-        let mut identity = decode(
-            br#"{"cluster":"a","node":1,"partitions":1,"incarnation":"1","formed":true,"members":{}}"#,
-        )
-        .unwrap();
-        assert!(remembers(&identity.starts, Start::default()), "it was never seen");
-        identity.begin(100);
-        identity.begin(101);
-        let copy = identity.clone();
-        identity.begin(102);
-        let seen = *identity.starts.last().unwrap();
-        assert!(remembers(&identity.starts, seen));
-        assert!(!remembers(&copy.starts, seen), "it is older");
-        let mut back = copy;
-        back.begin(103);
-        assert!(!remembers(&back.starts, seen), "the same count at another start");
-        back.begin(104);
-        assert!(!remembers(&back.starts, seen), "also when it is started once more");
-        (0..STARTS_KEPT).for_each(|_| identity.begin(105));
-        assert_eq!((identity.starts.len(), identity.starts.last().unwrap().count), (STARTS_KEPT, 67));
-        assert!(remembers(&identity.starts, seen), "so long ago that it is forgotten");
     }
 }

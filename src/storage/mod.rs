@@ -17,6 +17,7 @@ mod error;
 mod hard_state;
 mod identity;
 mod log;
+mod marks;
 mod memory;
 mod sled_store;
 mod stamp;
@@ -26,11 +27,12 @@ mod verify;
 pub use data_dir::{CacheBytes, DataDir, FORMAT, LOG_CACHE_BYTES, STATE_CACHE_BYTES, Space};
 pub use error::{Error, Result, told};
 pub use hard_state::{FileHardState, HardGroup, HardRecord, HardState, Loaded, MemoryHardState};
-pub use identity::{Identity, Start, remembers};
+pub use identity::Identity;
 pub use log::{
     COMMITS_PER_SAVE, Done, Driver, GroupBounds, HEADER_BYTES as RECORD_HEADER_BYTES, Log, LogEntry,
     LogOptions, Loss, PURGES_PER_COMMIT, Pace, QUEUE_BYTES_MAX, QUEUE_LEN_MAX, Recovered, encode_record,
 };
+pub use marks::{Mark, Marks};
 pub use memory::MemoryStore;
 pub use sled_store::{KEY_BYTES_MAX, PIECE_BYTES_MAX, SledStore, VALUE_BYTES_MAX};
 pub use store::{Direction, Pair, Store, WriteBatch};

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use everstep::storage::codec::{self, Kind};
-use everstep::storage::{CacheBytes, DataDir, Error, Identity, Log, Store, VerifyReport, WriteBatch};
+use everstep::storage::{CacheBytes, DataDir, Error, Identity, Log, Marks, Store, VerifyReport, WriteBatch};
 
 use crate::support::{options, plain, wait};
 
@@ -119,11 +119,11 @@ fn identity() -> Identity {
         incarnation,
         formed: true,
         members: [].into(),
-        starts: Vec::new(),
+        marks: Marks::default(),
         boot: 0,
         lost: None,
     };
-    identity.begin(9);
+    identity.marks.begin(9);
     identity
 }
 

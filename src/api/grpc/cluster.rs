@@ -74,7 +74,7 @@ fn node(record: NodeRecord) -> v1::Node {
         public: record.public,
         status: status(record.membership).into(),
         added_at: Some(convert::time(record.added_at)),
-        starts: record.start.count,
+        starts: record.mark.start,
     }
 }
 

@@ -46,7 +46,7 @@ fn record(object: &mut Object<'_>, node: &NodeRecord) {
     address(object, "public", &node.public);
     object.text("status", node.membership.as_str());
     object.time("added_at", Some(node.added_at));
-    object.number("starts", node.start.count);
+    object.number("starts", node.mark.start);
 }
 
 /// An address, or null while nobody has told it.

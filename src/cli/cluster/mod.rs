@@ -26,7 +26,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// What to do with the cluster.
 #[derive(Debug, Subcommand)]
 pub(super) enum ClusterCommand {
-    /// Show the nodes, the partitions, and what is going on; ends with 5 while a partition has no leader
+    /// Show the nodes, the partitions, and what is going on; ends with 5 while it sees a partition without a leader
     Status,
     /// Keep an id for a new node, and show the command that starts it
     Add,

@@ -44,7 +44,11 @@ impl RaftNetworkFactory<Types> for Factory {
     async fn new_client(&mut self, target: u64, node: &BasicNode) -> Client {
         let to = Address { node: target, address: node.addr.clone(), group: self.group };
         let (transport, promise) = (self.transport.clone(), self.promise);
-        Client { from: self.node, to, transport, promise, acknowledged: None }
+        Client { from: self.node, to, transport, promise, heartbeats: false, acknowledged: None }
+    }
+
+    async fn new_heartbeat_client(&mut self, target: u64, node: &BasicNode) -> Client {
+        Client { heartbeats: true, ..self.new_client(target, node).await }
     }
 }
 
@@ -54,6 +58,8 @@ pub(in crate::consensus) struct Client {
     to: Address,
     transport: Arc<dyn Transport>,
     promise: Promise,
+    /// It sends nothing else, each with the last entry that the other member has acknowledged before.
+    heartbeats: bool,
     /// Under which leadership, and up to which entry, the other member has the log of this one. It was asked one
     /// question after another, so it can never have less.
     acknowledged: Option<(Vote, u64)>,
@@ -72,7 +78,7 @@ impl Client {
         let has = match response {
             AppendResponse::Success => last,
             AppendResponse::PartialSuccess(reached) => reached.as_ref().map(|id| id.index),
-            AppendResponse::Conflict if before.is_some() && before <= known => {
+            AppendResponse::Conflict if before.is_some() && (self.heartbeats || before <= known) => {
                 self.transport.went_back(self.to.node);
                 return Err(Unreachable::from_string("it has less than it had acknowledged").into());
             }

@@ -41,9 +41,13 @@ impl Receiver {
     /// # Errors
     /// `Unreachable` if the group is not here or is stopping, `Lost` if this node must not vote yet.
     pub async fn answer(&self, group: u16, Request(question): Request) -> Result<Response, Unanswered> {
-        let Group { raft, promise, .. } = self.group(group)?;
+        let Group { raft, promise, log_store, .. } = self.group(group)?;
         let answered = match question {
             Question::Append(rpc) => {
+                if let Err(error) = log_store.check(&rpc) {
+                    self.inner.fatal().raise_error(PartitionId(group), "go on with a leader", &error);
+                    return Err(lost(error));
+                }
                 let taken = raft.append_entries(rpc).await.map(Answered::Append).map_err(gone)?;
                 points::cross(Point::AppendAnswered).await;
                 taken

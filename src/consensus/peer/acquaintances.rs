@@ -1,9 +1,9 @@
 //! Who the other nodes are, and which of them are not talked to any more.
 //!
 //! A node that lost its disk is told by another incarnation. A node whose disk went back, because an older copy of it
-//! took its place, still has the incarnation: it is told by its starts. The catalogue keeps the last start of each
-//! node, and a node that does not remember that one has forgotten what it acknowledged since. Within one start
-//! a leader notices who has less than it acknowledged.
+//! took its place, still has the incarnation: it is told by its marks. The catalogue keeps the last mark of each node,
+//! and a node that does not have it has forgotten what it acknowledged since. Between two marks a leader notices who
+//! has less than it acknowledged.
 //!
 //! A copy that is started while the original runs is turned away as long as the original is heard.
 
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::storage::{Start, remembers};
+use crate::storage::{Mark, Marks};
 
 /// Who was heard within this time runs. Nodes ask each other every second.
 const HEARD_LATELY: Duration = Duration::from_secs(3);
@@ -39,8 +39,8 @@ pub struct Introduction {
     pub node: u64,
     /// Its disk.
     pub incarnation: Incarnation,
-    /// Its latest starts, this one last.
-    pub starts: Vec<Start>,
+    /// The latest marks of its disk.
+    pub marks: Marks,
 }
 
 /// The disk of a node, as the others know it.
@@ -48,8 +48,8 @@ pub struct Introduction {
 pub struct Disk {
     /// Which.
     pub incarnation: Incarnation,
-    /// The last start on it that is known.
-    pub start: Start,
+    /// The last mark on it that is known.
+    pub mark: Mark,
 }
 
 /// What a node knows of another one's disk.
@@ -118,14 +118,15 @@ pub(super) struct Acquaintances {
 struct Nodes {
     disks: BTreeMap<u64, Disk>,
     removed: BTreeSet<u64>,
-    /// Disks that have less than was acknowledged from them.
-    went_back: BTreeSet<(u64, Incarnation)>,
+    /// Runs of nodes that had less than was acknowledged from them. The original that such a copy was made of is as good
+    /// as ever.
+    went_back: BTreeMap<u64, Mark>,
 }
 
 /// A node that is connected.
 #[derive(Debug)]
 pub(super) struct Presence {
-    start: Start,
+    mark: Mark,
     since: Instant,
     heard_ms: AtomicU64,
 }
@@ -163,10 +164,9 @@ impl Acquaintances {
     }
 
     /// A node has less than it had acknowledged.
-    pub(super) fn went_back(&self, node: u64) {
-        let mut nodes = self.write();
-        let Some(disk) = nodes.disks.get(&node).copied() else { return };
-        if nodes.went_back.insert((node, disk.incarnation)) {
+    pub(super) fn went_back(&self, who: &Introduction) {
+        let node = who.node;
+        if self.write().went_back.insert(node, who.marks.last()).is_none() {
             tracing::error!(
                 node,
                 "a node has less in its log than it had acknowledged; it is not talked to any more"
@@ -181,22 +181,24 @@ impl Acquaintances {
         if nodes.removed.contains(&node) {
             return Err(Dismissal::Removed { node });
         }
-        if nodes.went_back.contains(&(node, who.incarnation)) {
+        if nodes.went_back.get(&node).is_some_and(|mark| who.marks.include_run_of(*mark)) {
             return Err(Dismissal::OlderCopy { node });
         }
         match nodes.disks.get(&node) {
             None => Ok(Known::Stranger),
             Some(disk) if disk.incarnation != who.incarnation => Err(Dismissal::OtherDisk { node }),
-            Some(disk) if !remembers(&who.starts, disk.start) => Err(Dismissal::OlderCopy { node }),
-            Some(_) => Ok(Known::Same),
+            // On a connection that lasts it does not show the marks that it makes later.
+            Some(disk) if who.marks.have(disk.mark) || who.marks.are_of_run(disk.mark) => Ok(Known::Same),
+            Some(_) => Err(Dismissal::OlderCopy { node }),
         }
     }
 
     /// Error: another process with the same disk is connected.
     pub(super) fn check_twin(&self, who: &Introduction) -> Result<(), String> {
-        let (callers, start) = (self.callers(), who.starts.last().copied().unwrap_or_default());
+        let callers = self.callers();
         let mut others = callers.get(&who.node).into_iter().flatten().filter_map(Weak::upgrade);
-        if others.any(|other| other.start != start && other.lately()) {
+        // Those who have no id yet are any number.
+        if who.node != 0 && others.any(|other| !who.marks.are_of_run(other.mark) && other.lately()) {
             return Err(format!("node {} is connected already, and runs as another process", who.node));
         }
         Ok(())
@@ -204,20 +206,13 @@ impl Acquaintances {
 
     /// Somebody is connected as long as this is kept.
     pub(super) fn connected(&self, who: &Introduction) -> Arc<Presence> {
-        let start = who.starts.last().copied().unwrap_or_default();
-        let presence = Arc::new(Presence { start, since: Instant::now(), heard_ms: AtomicU64::new(0) });
+        let (mark, since) = (who.marks.last(), Instant::now());
+        let presence = Arc::new(Presence { mark, since, heard_ms: AtomicU64::new(0) });
         let mut callers = self.callers();
         let connections = callers.entry(who.node).or_default();
         connections.retain(|other| other.strong_count() > 0);
         connections.push(Arc::downgrade(&presence));
         presence
-    }
-
-    pub(super) fn callers_lately(&self) -> BTreeSet<u64> {
-        let lately = |(node, connections): (&u64, &Vec<Weak<Presence>>)| {
-            connections.iter().filter_map(Weak::upgrade).any(|it| it.lately()).then_some(*node)
-        };
-        self.callers().iter().filter_map(lately).collect()
     }
 
     /// Another node says that this one is dismissed. It is believed if it is known.

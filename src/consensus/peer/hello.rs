@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use crate::storage::{self, Start, codec};
+use crate::storage::{self, Marks, codec};
 
 use super::super::Unanswered;
 use super::acquaintances::{Acquaintances, Dismissal, Incarnation, Introduction, Known, Refusal};
@@ -30,8 +30,10 @@ pub struct Me {
     pub lease_ms: u64,
     /// Its disk.
     pub incarnation: Incarnation,
-    /// Its latest starts, this one last.
-    pub starts: Vec<Start>,
+    /// The latest marks of its disk.
+    pub marks: Marks,
+    /// One of them was made at this start. Without it the node could not be told from a copy of itself.
+    pub marked: bool,
     /// The node has a place in the cluster. Before that it waits for the others, or asks to join.
     pub formed: bool,
 }
@@ -44,7 +46,7 @@ impl Me {
     }
 
     pub(super) fn introduction(&self) -> Introduction {
-        Introduction { node: self.node, incarnation: self.incarnation, starts: self.starts.clone() }
+        Introduction { node: self.node, incarnation: self.incarnation, marks: self.marks.clone() }
     }
 }
 
@@ -184,6 +186,9 @@ fn judge(
     }
     if !named(node) {
         return refuse(format!("the certificate is not for node {node}"));
+    }
+    if me.formed && !me.marked {
+        return Err(Refusal::Later(format!("node {} is starting", me.node)));
     }
     let known_as = known.check(&hello.who)?;
     known.check_twin(&hello.who).map_err(Refusal::Later)?;

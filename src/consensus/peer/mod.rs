@@ -15,7 +15,7 @@
 //! deadline that both ends keep, and nothing waits in an unbounded queue.
 //!
 //! A node whose disk was replaced comes back under its old id with another incarnation, one whose disk is an older copy
-//! without the start that the others saw last (`acquaintances`). It has forgotten votes and entries that it
+//! without the mark that the others saw last (`acquaintances`). It has forgotten votes and entries that it
 //! acknowledged, so nobody talks to it: it has to join anew, under an id never used. It is told so, and ends.
 //!
 //! With TLS both ends show a certificate of the cluster's authority, valid for `node-ID.everstep` (`tls`).
@@ -44,5 +44,5 @@ pub use dial::{Dial, PeerStream, TcpDial};
 pub use hello::{Me, Welcome};
 pub use host::Desk;
 pub use listen::listen;
-pub use peers::Peers;
+pub use peers::{KeepMarks, Peers};
 pub use tls::{TlsError, TlsFiles, TlsSettings};

@@ -1,6 +1,7 @@
 //! This node's side of all connections: whom it asks, and who it answers as.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::storage::Marks;
 use crate::world::Entropy;
 
 use super::super::network::{Address, BoxFuture, Chunks, Transport};
@@ -52,6 +54,9 @@ enum Lane {
     Bulk,
 }
 
+/// Keeps the marks of this node's disk, durably.
+pub type KeepMarks = Arc<dyn Fn(&Marks) -> io::Result<()> + Send + Sync>;
+
 /// Connections to all other nodes. Cheap to clone.
 #[derive(Clone)]
 pub struct Peers {
@@ -68,6 +73,7 @@ struct Inner {
     /// Where nodes listen that no membership names.
     book: RwLock<BTreeMap<u64, String>>,
     hush: Hush,
+    keeper: RwLock<Option<KeepMarks>>,
     inline_io: bool,
 }
 
@@ -95,6 +101,7 @@ impl Peers {
             places: Mutex::default(),
             book: RwLock::default(),
             hush: Hush::default(),
+            keeper: RwLock::default(),
             inline_io,
         };
         Self { inner: Arc::new(inner) }
@@ -123,10 +130,30 @@ impl Peers {
         self.inner.known.learn(known);
     }
 
-    /// The nodes that have said something on a connection to this one within the last seconds.
-    #[must_use]
-    pub fn callers(&self) -> BTreeSet<u64> {
-        self.inner.known.callers_lately()
+    /// The marks of this node's disk, and who keeps those that are made from now on.
+    pub fn set_marks(&self, marks: Marks, keeper: KeepMarks) {
+        let mut me = self.inner.me.write().unwrap_or_else(PoisonError::into_inner);
+        (me.marks, me.marked) = (marks, true);
+        *self.inner.keeper.write().unwrap_or_else(PoisonError::into_inner) = Some(keeper);
+    }
+
+    /// Makes a mark: from now on the node shows it. None if nobody keeps marks.
+    ///
+    /// # Errors
+    /// What the disk said. The node shows the marks it had then.
+    pub async fn make_mark(&self) -> io::Result<Option<Marks>> {
+        let keeper = self.inner.keeper.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(keeper) = keeper else { return Ok(None) };
+        let mut marks = self.me().marks;
+        marks.go_on(self.inner.entropy.bits() as u64);
+        let made = marks.clone();
+        if self.inner.inline_io {
+            keeper(&made)?;
+        } else {
+            tokio::task::spawn_blocking(move || keeper(&made)).await.map_err(io::Error::other)??;
+        }
+        self.inner.me.write().unwrap_or_else(PoisonError::into_inner).marks = marks.clone();
+        Ok(Some(marks))
     }
 
     /// Why the cluster does not talk to this node any more, once it is told so.
@@ -417,6 +444,15 @@ impl Transport for Peers {
     }
 
     fn went_back(&self, node: u64) {
-        self.inner.known.went_back(node);
+        let places = self.inner.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = places.get(&(node, Lane::Raft)).cloned();
+        drop(places);
+        // It was heard on the connection that there is. If somebody makes another now, it will be noticed there.
+        if let Some(place) = &place
+            && let Ok(place) = place.try_lock()
+            && let Some((_, who)) = &place.link
+        {
+            self.inner.known.went_back(who);
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
-use crate::storage::Start;
+use crate::storage::Marks;
 
 use super::super::Unanswered;
 use super::super::network::Address;
@@ -18,19 +18,20 @@ use super::tls::{TlsError, TlsFiles, TlsSettings};
 
 fn node(id: u64) -> Me {
     let incarnation = Incarnation(u128::from(id) + 100);
-    let (cluster, starts) = ("blue".to_owned(), vec![start(1)]);
-    Me { cluster, node: id, partitions: 4, lease_ms: 300, incarnation, starts, formed: true }
+    let (cluster, marks) = ("blue".to_owned(), marks(&[1]));
+    Me { cluster, node: id, partitions: 4, lease_ms: 300, incarnation, marks, marked: true, formed: true }
 }
 
-/// Each start draws the same number here.
-fn start(count: u64) -> Start {
-    Start { count, drawn: count + 100 }
+/// Those of a disk that was started on so often; these numbers were drawn.
+fn marks(drawn: &[u64]) -> Marks {
+    let mut marks = Marks::default();
+    drawn.iter().for_each(|drawn| marks.begin(*drawn));
+    marks
 }
 
 /// What others know of the disk of a node.
 fn disk(me: &Me) -> BTreeMap<u64, Disk> {
-    let start = me.starts.last().copied().unwrap_or_default();
-    BTreeMap::from([(me.node, Disk { incarnation: me.incarnation, start })])
+    BTreeMap::from([(me.node, Disk { incarnation: me.incarnation, mark: me.marks.last() })])
 }
 
 #[test]
@@ -82,6 +83,8 @@ async fn nodes_of_one_cluster_meet() {
 async fn who_does_not_belong_is_refused_and_told_why() {
     let known = Acquaintances::default();
     known.learn(disk(&node(1)));
+    let starting = meet(node(1), 2, Me { marked: false, ..node(2) }, &known).await;
+    assert!(matches!(starting, Err(Unanswered::Unreachable(why)) if why == "node 2 is starting"));
     let green = Me { cluster: "green".to_owned(), ..node(1) };
     assert_eq!(reason(meet(green, 2, node(2), &known).await), "this is cluster `blue`, not `green`");
     assert_eq!(reason(meet(node(1), 3, node(2), &known).await), "this is node 2, not node 3");
@@ -100,26 +103,23 @@ async fn who_does_not_belong_is_refused_and_told_why() {
 #[tokio::test]
 async fn a_node_whose_disk_went_back_is_dismissed_and_believes_whom_it_knows() {
     let known = Acquaintances::default();
-    known.learn(disk(&Me { starts: vec![start(1), start(2)], ..node(1) }));
+    known.learn(disk(&Me { marks: marks(&[1, 2]), ..node(1) }));
     let knows = Acquaintances::default();
-    let went_back = [
-        vec![start(1)],
-        vec![start(1), Start { count: 2, drawn: 0 }],
-        vec![start(1), Start { count: 2, drawn: 0 }, start(3)],
-    ];
-    for starts in went_back {
-        let one = Me { starts, ..node(1) };
+    for drawn in [&[1][..], &[1, 9], &[1, 9, 3]] {
+        let one = Me { marks: marks(drawn), ..node(1) };
         assert!(reason(meet_knowing(&one, &knows, 2, node(2), &known).await).contains("older copy"));
         assert_eq!(*knows.dismissed().borrow(), None, "anybody may say that");
     }
     knows.learn(disk(&node(2)));
-    let one = Me { starts: vec![start(1), start(2), start(3)], ..node(1) };
+    let one = Me { marks: marks(&[1, 2, 3]), ..node(1) };
     assert_eq!(meet_knowing(&one, &knows, 2, node(2), &known).await.unwrap().known, Known::Same);
     assert_eq!(*knows.dismissed().borrow(), None);
     assert!(reason(meet_knowing(&node(1), &knows, 2, node(2), &known).await).contains("older copy"));
     assert_eq!(*knows.dismissed().borrow(), Some(Dismissal::OlderCopy { node: 1 }));
-    known.went_back(1);
+    known.went_back(&one.introduction());
     assert!(reason(meet_knowing(&one, &knows, 2, node(2), &known).await).contains("older copy"));
+    let original = Me { marks: marks(&[1, 2]), ..node(1) };
+    assert_eq!(meet_knowing(&original, &knows, 2, node(2), &known).await.unwrap().known, Known::Same);
 }
 
 #[tokio::test(start_paused = true)]
@@ -127,7 +127,7 @@ async fn a_copy_is_turned_away_as_long_as_the_original_is_heard() {
     let known = Acquaintances::default();
     let original = node(1).introduction();
     let presence = known.connected(&original);
-    let copy = Me { starts: vec![start(1), start(2)], ..node(1) };
+    let copy = Me { marks: marks(&[1, 2]), ..node(1) };
     let refused = meet(copy.clone(), 2, node(2), &known).await;
     let again = matches!(&refused, Err(Unanswered::Unreachable(why)) if why.contains("another process"));
     assert!(again, "it may ask again: {refused:?}");

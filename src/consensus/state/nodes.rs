@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::model::{PartitionId, Timestamp};
 
-use crate::storage::Start;
+use crate::storage::Marks;
 
 use super::super::command::{NodeChange, NodeConflict, Reply};
 use super::super::view::{Membership, NodeRecord};
@@ -71,7 +71,7 @@ impl Fold<'_> {
                 }
             }
             NodeChange::Set { id, membership } => self.set_membership(*id, *membership),
-            NodeChange::Started { id, incarnation, start } => self.started(*id, *incarnation, *start),
+            NodeChange::Marked { id, incarnation, marks } => self.marked(*id, *incarnation, marks),
         })
     }
 
@@ -106,8 +106,8 @@ impl Fold<'_> {
         };
         let added_at = if before.id == id { before.added_at } else { at };
         let (peer, public) = (peer.to_owned(), public.to_owned());
-        let start = before.start;
-        Ok(self.keep_node(NodeRecord { id, incarnation, peer, public, membership, added_at, start }))
+        let mark = before.mark;
+        Ok(self.keep_node(NodeRecord { id, incarnation, peer, public, membership, added_at, mark }))
     }
 
     fn set_membership(&mut self, id: u64, membership: Membership) -> Result<NodeRecord, NodeConflict> {
@@ -122,14 +122,10 @@ impl Fold<'_> {
         if node.membership == Membership::Reserved && membership != Membership::Removed {
             return Err(NodeConflict::NotCome { id });
         }
-        let stays = |slot: &Slot| slot.node.id != id && slot.node.membership == Membership::Active;
-        if membership == Membership::Draining && !self.state.nodes.all().any(stays) {
-            return Err(NodeConflict::Last { id });
-        }
         Ok(self.keep_node(NodeRecord { membership, ..node }))
     }
 
-    fn started(&mut self, id: u64, incarnation: u128, start: Start) -> Result<NodeRecord, NodeConflict> {
+    fn marked(&mut self, id: u64, incarnation: u128, marks: &Marks) -> Result<NodeRecord, NodeConflict> {
         let slot = self.state.nodes.0.get(&id).ok_or(NodeConflict::NotFound)?;
         let node = slot.node.clone();
         if slot.loaded && slot.changed >= self.index {
@@ -141,10 +137,10 @@ impl Fold<'_> {
         if node.incarnation != incarnation {
             return Err(NodeConflict::Taken { id });
         }
-        if start.count < node.start.count || start.count == node.start.count && start != node.start {
+        if !marks.have(node.mark) {
             return Err(NodeConflict::OlderCopy { id });
         }
-        Ok(self.keep_node(NodeRecord { start, ..node }))
+        Ok(self.keep_node(NodeRecord { mark: marks.last(), ..node }))
     }
 
     /// An id no node ever had.

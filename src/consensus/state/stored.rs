@@ -13,7 +13,7 @@ use crate::engine::evolve;
 use crate::engine::model::{
     Epoch, Execution, ExecutionId, Recorded, Status, TenantId, Timestamp, Version, WorkflowId,
 };
-use crate::storage::Start;
+use crate::storage::Mark;
 use crate::storage::codec::{self, Kind};
 
 use super::super::view::{Membership, NodeRecord, Record, Workflow};
@@ -131,7 +131,7 @@ pub(super) struct StoredNode {
     pub node: NodeRecord,
 }
 
-/// As it was stored before a node's starts were recorded.
+/// As it was stored before the marks of nodes were recorded.
 #[derive(Serialize, Deserialize)]
 struct StoredNodeV1 {
     changed: u64,
@@ -183,8 +183,8 @@ pub(super) fn decode_node(bytes: &[u8]) -> Result<StoredNode> {
         V1 => {
             let old: StoredNodeV1 = decode(NODE, bytes)?;
             let StoredNodeV1 { changed, born, id, incarnation, peer, public, membership, added_at } = old;
-            let start = Start::default();
-            let node = NodeRecord { id, incarnation, peer, public, membership, added_at, start };
+            let mark = Mark::default();
+            let node = NodeRecord { id, incarnation, peer, public, membership, added_at, mark };
             Ok(StoredNode { changed, born, node })
         }
         V2 => Ok(codec::decode(NODE, bytes)?.1),

@@ -1,8 +1,8 @@
 //! Drives a cluster through time: steps it, breaks it, and mends it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use everstep::consensus::Leadership;
@@ -417,7 +417,7 @@ fn seat(plan: &Plan, node: u64, disk: Disk, runners: Registry, journal: Journal)
         consensus: plan.consensus(node),
         join: address(1),
         formed: AtomicBool::new(node <= plan.nodes),
-        starts: Mutex::default(),
+        marks: Arc::default(),
         roster: plan.roster(node),
         runners,
         journal,

@@ -14,7 +14,7 @@ use everstep::consensus::peer::{self, Dial, Incarnation, Me, PeerStream, Peers};
 use everstep::consensus::{self, BoxFuture};
 use everstep::node::{Core, Parts};
 use everstep::runners::Registry;
-use everstep::storage::{Driver, Log, LogOptions, Start};
+use everstep::storage::{Driver, Log, LogOptions, Marks};
 use everstep::world::{Entropy, World};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -41,8 +41,8 @@ pub(crate) struct Seat {
     pub(crate) join: String,
     /// The node has its place; its disk knows.
     pub(crate) formed: AtomicBool,
-    /// Its lives so far; its disk knows the latest.
-    pub(crate) starts: Mutex<Vec<Start>>,
+    /// The marks on its disk.
+    pub(crate) marks: Arc<Mutex<Marks>>,
     pub(crate) roster: actors::Roster,
     pub(crate) runners: Registry,
     pub(crate) journal: Journal,
@@ -253,6 +253,7 @@ async fn start(seat: &Seat, doors: &Doors) -> Result<(Core, Log), String> {
     if !seat.formed.load(Ordering::Relaxed) {
         join(seat, &peers).await?;
     }
+    begin(seat, &peers);
     let parts = Parts {
         consensus: seat.consensus.clone(),
         world: World { clock: seat.clock.clone(), entropy: seat.entropy.clone() },
@@ -275,7 +276,8 @@ fn peers(seat: &Seat, doors: &Doors) -> Peers {
         partitions: seat.consensus.partitions,
         lease_ms: seat.consensus.election_ms.1,
         incarnation: Incarnation(seat.node.into()),
-        starts: begin(seat),
+        marks: seat.marks.lock().unwrap().clone(),
+        marked: false,
         formed: seat.formed.load(Ordering::Relaxed),
     };
     let dial = SimDial { node: seat.node, doors: doors.clone() };
@@ -286,12 +288,16 @@ fn peers(seat: &Seat, doors: &Doors) -> Peers {
     peers
 }
 
-/// The latest lives, this one last.
-fn begin(seat: &Seat) -> Vec<Start> {
-    let mut starts = seat.starts.lock().unwrap();
-    let count = starts.last().map_or(0, |start| start.count) + 1;
-    starts.push(Start { count, drawn: seat.entropy.bits() as u64 });
-    starts.clone()
+/// The node makes a mark for this life, and others while it lasts.
+fn begin(seat: &Seat, peers: &Peers) {
+    let mut marks = seat.marks.lock().unwrap();
+    marks.begin(seat.entropy.bits() as u64);
+    let kept = seat.marks.clone();
+    let keep = move |marks: &Marks| {
+        marks.clone_into(&mut kept.lock().unwrap());
+        Ok(())
+    };
+    peers.set_marks(marks.clone(), Arc::new(keep));
 }
 
 /// Asks for a place in the cluster until somebody decides.

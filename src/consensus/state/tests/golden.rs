@@ -6,7 +6,7 @@ use bytes::Bytes;
 use crate::engine::evolve;
 use crate::engine::model::{DefinitionStatus, Execution, Recorded, Status};
 
-use crate::storage::{Start, codec};
+use crate::storage::{Mark, codec};
 
 use super::super::super::view::{Membership, NodeRecord, Workflow, WorkflowVersion};
 use super::super::stored::{
@@ -72,7 +72,7 @@ fn node() -> StoredNode {
         public: "http://n3".into(),
         membership: Membership::Draining,
         added_at: at(START_MS),
-        start: Start { count: 4, drawn: 300 },
+        mark: Mark { count: 4, drawn: 300, start: 2, run: 200 },
     };
     StoredNode { changed: 9, born: 2, node }
 }
@@ -140,12 +140,12 @@ fn released_bytes_can_be_read() {
 }
 
 #[test]
-fn a_node_that_was_stored_before_starts_were_recorded_can_be_read() {
+fn a_node_that_was_stored_before_marks_were_recorded_can_be_read() {
     let node = node();
     let NodeRecord { id, incarnation, peer, public, membership, added_at, .. } = &node.node;
     let old = (9_u64, 2_u64, id, incarnation, peer, public, membership, added_at);
     let read = stored::decode_node(&codec::encode(codec::Kind(0x4a), 1, &old)).unwrap();
-    let expected = NodeRecord { start: Start::default(), ..node.node };
+    let expected = NodeRecord { mark: Mark::default(), ..node.node };
     assert_eq!(read, StoredNode { node: expected, ..node });
 }
 

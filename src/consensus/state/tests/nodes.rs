@@ -1,9 +1,9 @@
 //! What the catalogue knows of the nodes.
 
-use crate::storage::Start;
+use crate::storage::Marks;
 
 use super::super::super::command::{NodeChange, NodeConflict};
-use super::super::super::view::{Membership, NodeRecord};
+use super::super::super::view::NodeRecord;
 use super::*;
 
 struct Roll {
@@ -29,12 +29,9 @@ impl Roll {
         }
     }
 
-    fn started(&mut self, id: u64, count: u64, drawn: u64) -> Result<NodeRecord, NodeConflict> {
-        self.change(NodeChange::Started {
-            id,
-            incarnation: 100 + u128::from(id),
-            start: Start { count, drawn },
-        })
+    /// Node 2 has these marks.
+    fn marked(&mut self, marks: &Marks) -> Result<NodeRecord, NodeConflict> {
+        self.change(NodeChange::Marked { id: 2, incarnation: 102, marks: marks.clone() })
     }
 }
 
@@ -44,33 +41,28 @@ fn register(id: u64) -> NodeChange {
 }
 
 #[test]
-fn the_last_start_of_a_node_is_kept_and_an_older_one_is_refused() {
+fn the_last_mark_of_a_node_is_kept_and_an_older_copy_is_refused() {
     let mut roll = Roll::new();
-    roll.started(2, 3, 7).unwrap();
-    assert_eq!(roll.started(2, 3, 7).unwrap().start, Start { count: 3, drawn: 7 }, "it may say so twice");
-    assert_eq!(roll.started(2, 2, 6), Err(NodeConflict::OlderCopy { id: 2 }));
-    assert_eq!(roll.started(2, 3, 8), Err(NodeConflict::OlderCopy { id: 2 }));
-    roll.started(2, 4, 1).unwrap();
-    assert_eq!(roll.change(register(2)).unwrap().start.count, 4, "an address has nothing to do with it");
-    assert_eq!(roll.started(9, 1, 1), Err(NodeConflict::NotFound));
+    let mut marks = Marks::default();
+    marks.begin(1);
+    let mut copy = marks.clone();
+    marks.begin(2);
+    roll.marked(&marks).unwrap();
+    assert_eq!(roll.marked(&marks).expect("it may say so twice").mark, marks.last());
+    assert_eq!(roll.marked(&copy), Err(NodeConflict::OlderCopy { id: 2 }));
+    for drawn in 3..6 {
+        copy.begin(drawn);
+        assert_eq!(roll.marked(&copy), Err(NodeConflict::OlderCopy { id: 2 }), "however often it starts");
+    }
+    marks.go_on(6);
+    roll.marked(&marks).unwrap();
+    assert_eq!(roll.change(register(2)).unwrap().mark, marks.last(), "an address has nothing to do with it");
+    let nobody = NodeChange::Marked { id: 9, incarnation: 1, marks };
+    assert_eq!(roll.change(nobody), Err(NodeConflict::NotFound));
     while roll.machine.durable() < roll.index {
         roll.machine.checkpoint(&meta_at).unwrap();
     }
     roll.store.lose_unsynced();
-    let starts: Vec<_> = open(&roll.store, 0, &tight()).nodes().iter().map(|node| node.start.count).collect();
-    assert_eq!(starts, [0, 4]);
-}
-
-#[test]
-fn the_last_active_node_is_not_drained() {
-    let mut roll = Roll::new();
-    let drain = |id| NodeChange::Set { id, membership: Membership::Draining };
-    roll.change(drain(1)).unwrap();
-    assert_eq!(roll.change(drain(2)), Err(NodeConflict::Last { id: 2 }));
-    roll.change(drain(1)).expect("it drains already");
-    roll.change(NodeChange::Reserve).unwrap();
-    assert_eq!(roll.change(drain(2)), Err(NodeConflict::Last { id: 2 }), "who has not come yet is nobody");
-    roll.change(NodeChange::Register { id: 3, incarnation: 103, peer: "n3:1".into(), public: String::new() })
-        .unwrap();
-    roll.change(drain(2)).unwrap();
+    let counts: Vec<_> = open(&roll.store, 0, &tight()).nodes().iter().map(|node| node.mark.count).collect();
+    assert_eq!(counts, [0, 3]);
 }
