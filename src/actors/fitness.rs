@@ -1,8 +1,9 @@
 //! Whether this node should lead anything.
 //!
 //! A node can be alive, vote, and still be the wrong one to lead: its disk is full or slow, its clock is far from
-//! everybody else's, or it reaches the others and they cannot call it, so that nothing is passed on to it. Each look asks all nodes how they stand. A node that finds itself unfit while fit ones answer
-//! stands in no election any more and hands its leaderships to them; when it is fit again it takes part as before.
+//! everybody else's, or it reaches the others and they cannot call it, so that nothing is passed on to it. Each look
+//! asks all nodes how they stand. A node that finds itself unfit while fit ones answer stands in no election any more
+//! and hands its leaderships to them; when it is fit again it takes part as before.
 //!
 //! A node whose fellows are unfit too goes on, and one stands where nobody has led for a second: a slow leader is better
 //! than none. One that cannot hear enough clocks to know whose is wrong believes its own.

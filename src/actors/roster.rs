@@ -57,14 +57,13 @@ async fn register(handle: &Handle, peers: &Peers, roster: &Roster) {
     let mut marks = me.marks;
     loop {
         record(handle, NodeChange::Marked { id, incarnation, marks }).await;
-        tokio::time::sleep(MARK_EVERY).await;
-        marks = match peers.make_mark().await {
-            Ok(Some(marks)) => marks,
-            Ok(None) => return,
-            Err(error) => {
-                // What else the disk is asked for will not go better.
-                tracing::error!(%error, "no mark can be made in the data directory");
-                return;
+        marks = loop {
+            tokio::time::sleep(MARK_EVERY).await;
+            match peers.make_mark().await {
+                Ok(Some(marks)) => break marks,
+                Ok(None) => return,
+                // The disk may be full.
+                Err(error) => tracing::warn!(%error, "no mark can be made in the data directory now"),
             }
         };
     }

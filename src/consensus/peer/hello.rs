@@ -118,7 +118,7 @@ pub(super) enum Heard {
     Welcome(Introduction),
     /// It was told that it may not.
     Refused { node: u64, why: String },
-    /// It hung up at once.
+    /// It hung up at once, or has to ask again.
     Nothing,
 }
 
@@ -150,6 +150,7 @@ pub(super) async fn receive(
     stream.flush().await?;
     Ok(match judged {
         Ok(_) => Heard::Welcome(hello.who),
+        Err(Refusal::Later(_)) => Heard::Nothing,
         Err(why) => Heard::Refused { node: hello.who.node, why: why.to_string() },
     })
 }
