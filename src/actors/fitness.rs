@@ -1,8 +1,9 @@
 //! Whether this node should lead anything.
 //!
 //! A node can be alive, vote, and still be the wrong one to lead: its disk is full or slow, its clock is far from
-//! everybody else's, or it reaches the others and they cannot call it, so that nothing is passed on to it. Each look
-//! asks all nodes how they stand. A node that finds itself unfit while fit ones answer stands in no election any more
+//! everybody else's, or it reaches the others and they cannot call it, so that nothing is passed on to it, and what it
+//! follows does not arrive: until they can, it passes on what it is asked. Each look asks all nodes how they stand. A
+//! node that finds itself unfit while fit ones answer stands in no election any more
 //! and hands its leaderships to them; when it is fit again it takes part as before.
 //!
 //! A node whose fellows are unfit too goes on, and one stands where nobody has led for a second: a slow leader is better
@@ -124,6 +125,11 @@ impl Fitness {
         state.leaderless.note(leaderless.map(|group| group.partition));
         let silent = view.nodes.iter().filter(|node| node.record.id != me && !node.reachable);
         state.silent.note(silent.map(|node| node.record.id));
+    }
+
+    /// The others cannot call this node.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.state().unfit.contains(&Unfit::CutOff)
     }
 
     /// The nodes that have not answered this one for a while.
@@ -314,8 +320,9 @@ mod tests {
         assert!(note(false).is_empty(), "it has just come back");
         tokio::time::advance(HICCUP).await;
         assert_eq!(note(false), BTreeSet::from([Unfit::CutOff]));
+        assert!(fitness.is_cut_off());
         assert_eq!(note(true), BTreeSet::from([Unfit::CutOff]));
-        assert!(fitness.unfit().is_empty());
+        assert!(fitness.unfit().is_empty() && !fitness.is_cut_off());
         let (voters, cut_off) = (BTreeSet::from([1, 2, 3]), BTreeSet::from([Unfit::CutOff]));
         assert!(can_do_without(&cut_off, &voters, &BTreeSet::from([2, 3, 4])));
         assert!(!can_do_without(&cut_off, &voters, &BTreeSet::from([2, 4])), "they would need its vote");

@@ -106,8 +106,11 @@ impl Table {
 }
 
 impl Handle {
-    /// Whether this node holds a replica of a partition.
+    /// Whether this node holds a replica of a partition that follows. One that its leader cannot reach does not.
     pub(super) fn holds(&self, partition: PartitionId) -> bool {
+        if self.inner.fitness.is_cut_off() {
+            return false;
+        }
         let me = self.inner.consensus.node();
         // Its own log does not tell a node that it was removed.
         self.inner.table.holds(partition, me).unwrap_or_else(|| self.inner.consensus.is_member(partition))

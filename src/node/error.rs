@@ -22,6 +22,14 @@ pub enum Error {
         /// What is missing.
         what: String,
     },
+    /// The others have refused the data directory for good, and it says so.
+    #[error("storage_lost: {path}: {what}")]
+    RefusedForGood {
+        /// The directory.
+        path: PathBuf,
+        /// What they said.
+        what: String,
+    },
     /// The data directory belongs to another node or cluster.
     #[error(
         "{path} belongs to {what} = {there}, and the settings say {here}; use the directory of this node, or settings that fit it"
@@ -183,6 +191,7 @@ impl Error {
             Self::Storage(storage::Error::Corrupt { .. }) => "data_damaged",
             Self::Storage(_) => "data_dir",
             Self::StorageLost { .. }
+            | Self::RefusedForGood { .. }
             | Self::LogGone { .. }
             | Self::StateBehind { .. }
             | Self::Forgotten { .. } => "storage_lost",

@@ -50,7 +50,7 @@ pub(super) fn identify(
         return Ok(identity);
     };
     if let Some(what) = found.lost {
-        return Err(Error::StorageLost { path: disk.path.clone(), what });
+        return Err(Error::RefusedForGood { path: disk.path.clone(), what });
     }
     let differs = |what: &'static str, here: String, there: String| {
         Err(Error::OtherIdentity { path: disk.path.clone(), what, here, there })

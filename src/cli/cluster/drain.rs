@@ -30,7 +30,8 @@ fn few_left(status: &ClusterStatus, drained: u64) -> Option<String> {
     let left = status.nodes.iter().filter(stays).count();
     let replicas = status.partitions.iter().map(|it| it.voters.len()).max().unwrap_or(0);
     (left < replicas).then(|| {
-        format!("{left} active nodes are left, fewer than the {replicas} replicas of a partition: less can fail then; `everstep cluster undrain {drained}` takes it back, `everstep cluster add` begins another node")
+        let left = if left == 1 { "1 active node is left".to_owned() } else { format!("{left} active nodes are left") };
+        format!("{left}, fewer than the {replicas} replicas of a partition: less can fail then; `everstep cluster undrain {drained}` takes it back, `everstep cluster add` begins another node")
     })
 }
 
