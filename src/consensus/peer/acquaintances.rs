@@ -188,7 +188,7 @@ impl Acquaintances {
             None => Ok(Known::Stranger),
             Some(disk) if disk.incarnation != who.incarnation => Err(Dismissal::OtherDisk { node }),
             // On a connection that lasts it does not show the marks that it makes later.
-            Some(disk) if who.marks.have(disk.mark) || who.marks.are_of_run(disk.mark) => Ok(Known::Same),
+            Some(disk) if who.marks.are_of_run(disk.mark) || who.marks.have(disk.mark) => Ok(Known::Same),
             Some(_) => Err(Dismissal::OlderCopy { node }),
         }
     }
