@@ -102,6 +102,8 @@ pub struct ClusterStatus {
     pub name: String,
     /// The node that was asked.
     pub node: u64,
+    /// How many replicas each partition is to have, if there are as many active nodes.
+    pub replicas: u64,
     /// By id; those that were removed are left out.
     pub nodes: Vec<ClusterNode>,
     /// By number.

@@ -70,6 +70,8 @@ pub struct ClusterView {
     pub name: String,
     /// The node that was asked.
     pub node: u64,
+    /// How many replicas each partition is to have, as that node was told.
+    pub replicas: usize,
     /// All nodes, by id, but those that are gone for good.
     pub nodes: Vec<NodeView>,
     /// All partitions, the catalogue first.
@@ -160,6 +162,7 @@ impl Handle {
         ClusterView {
             name: self.inner.others.cluster_name(),
             node: self.inner.consensus.node(),
+            replicas: self.inner.replicas,
             nodes: nodes.collect(),
             partitions,
         }

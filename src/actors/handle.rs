@@ -51,6 +51,8 @@ pub(super) struct Inner {
     pub(super) others: Others,
     pub(super) table: Table,
     pub(super) fitness: Fitness,
+    /// How many replicas each partition is to have.
+    pub(super) replicas: usize,
     /// The node is stopping: it takes over no leadership any more.
     pub(super) leaving: AtomicBool,
 }

@@ -21,6 +21,7 @@
 
 mod admission;
 mod aloft;
+mod answering;
 mod cluster;
 mod directory;
 mod disk;

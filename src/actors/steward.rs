@@ -13,6 +13,7 @@ use crate::consensus::{GroupView, Leadership, Membership, NodeRecord, Step};
 use crate::engine::model::PartitionId;
 use crate::points::{self, Point};
 
+use super::answering::{Answering, Declined};
 use super::handle::Handle;
 use super::route::is_leading;
 
@@ -22,42 +23,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// After a step that failed, so that a node that is out of reach does not take all attention.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
-/// A node that was chosen and is silent for so many looks is not waited for any more.
-const SILENT_LOOKS_MAX: u32 = 60;
-
 /// A leadership is moved only if the cluster was quiet for so many looks: elections settle by themselves.
 const QUIET_LOOKS: u32 = 4;
 
-/// Who answers the steward.
-#[derive(Debug, Default)]
-struct Answering {
-    /// At this look.
-    now: BTreeSet<u64>,
-    /// For how many looks somebody has not.
-    silent: BTreeMap<u64, u32>,
-}
-
-impl Answering {
-    fn note(&mut self, all: impl Iterator<Item = u64>, now: BTreeSet<u64>) {
-        let before = std::mem::take(&mut self.silent);
-        let looks = |id: &u64| before.get(id).copied().unwrap_or(0) + 1;
-        self.silent = all.filter(|id| !now.contains(id)).map(|id| (id, looks(&id))).collect();
-        self.now = now;
-    }
-
-    /// Whether a node may only be busy.
-    fn lately(&self, id: u64) -> bool {
-        self.silent.get(&id).is_none_or(|looks| *looks <= SILENT_LOOKS_MAX)
-    }
-
-    /// Whether these can decide something as things stand.
-    fn majority(&self, voters: &BTreeSet<u64>) -> bool {
-        voters.intersection(&self.now).count() * 2 > voters.len()
-    }
-}
-
 /// Runs until the node stops.
-pub(super) async fn keep(handle: Handle, replicas: usize) {
+pub(super) async fn keep(handle: Handle) {
     let mut leadership = handle.inner.consensus.leadership(PartitionId::CATALOGUE);
     let mut quiet = 0;
     let mut answering = Answering::default();
@@ -71,15 +41,16 @@ pub(super) async fn keep(handle: Handle, replicas: usize) {
             (quiet, answering) = (0, Answering::default());
             continue;
         };
-        let Some((partition, step)) = next(&handle, &mut answering, replicas, quiet >= QUIET_LOOKS).await
-        else {
+        let Some((partition, step)) = next(&handle, &mut answering, quiet >= QUIET_LOOKS).await else {
             quiet += 1;
             continue;
         };
         quiet = 0;
         tracing::info!(%partition, ?step, "a partition is reshaped");
         points::cross(Point::StewardStep).await;
-        if let Err(error) = handle.reshape(partition, step).await {
+        let reshaped = handle.reshape(partition, step.clone()).await;
+        answering.declined.note(partition, &step, reshaped.is_ok());
+        if let Err(error) = reshaped {
             tracing::warn!(%partition, %error, "a partition was not reshaped");
             tokio::time::sleep(LOOK_AGAIN).await;
         }
@@ -87,12 +58,7 @@ pub(super) async fn keep(handle: Handle, replicas: usize) {
 }
 
 /// What to do now, if anything.
-async fn next(
-    handle: &Handle,
-    answering: &mut Answering,
-    replicas: usize,
-    settled: bool,
-) -> Option<(PartitionId, Step)> {
+async fn next(handle: &Handle, answering: &mut Answering, settled: bool) -> Option<(PartitionId, Step)> {
     let view = handle.cluster().await;
     let mut nodes: Vec<NodeRecord> = handle.inner.consensus.machine(PartitionId::CATALOGUE).nodes();
     nodes.retain(|node| node.incarnation != 0);
@@ -107,7 +73,7 @@ async fn next(
         if group.leader.is_none() || group.epoch == 0 {
             continue;
         }
-        let wanted = voters(group, &nodes, answering, &votes, replicas);
+        let wanted = voters(group, &nodes, answering, &votes, handle.inner.replicas);
         let step = if group.changing {
             Some(finish(group, answering, &wanted))
         } else {
@@ -122,7 +88,7 @@ async fn next(
         }
     }
     let dear: BTreeSet<u16> = view.nodes.iter().flat_map(|node| &node.dear).copied().collect();
-    if settled { even_out(&view.partitions, &dear, &nodes, &fit) } else { None }
+    if settled { even_out(&view.partitions, &dear, &nodes, &fit, &answering.declined) } else { None }
 }
 
 /// Who should vote: those who do, as long as they are to stay, and the nodes with the fewest votes. Who is to go
@@ -207,7 +173,8 @@ fn step(
     let active = |id: &u64| nodes.iter().any(|node| node.id == *id && node.membership == Membership::Active);
     let ready = |id: &&u64| group.caught_up(**id) || group.leader == Some(**id);
     let leader = group.leader.filter(|leader| !wanted.contains(leader) || !active(leader));
-    let fit = |id: &&u64| active(id) && answering.now.contains(id) && ready(id);
+    let may_take = |id: u64| answering.declined.may_take(PartitionId(group.partition), id);
+    let fit = |id: &&u64| active(id) && answering.now.contains(id) && ready(id) && may_take(**id);
     let heir = wanted.iter().find(|id| group.voters.contains(id) && fit(id));
     if wanted.iter().any(|id| !group.voters.contains(id) && !ready(&id)) {
         return None;
@@ -232,6 +199,7 @@ fn even_out(
     dear: &BTreeSet<u16>,
     nodes: &[NodeRecord],
     reachable: &BTreeSet<u64>,
+    declined: &Declined,
 ) -> Option<(PartitionId, Step)> {
     let active = nodes.iter().filter(|node| node.membership == Membership::Active);
     let mut leads: BTreeMap<u64, usize> =
@@ -243,7 +211,9 @@ fn even_out(
     for partition in partitions.iter().filter(|partition| !dear.contains(&partition.partition)) {
         let Some(leader) = partition.leader else { continue };
         let here = leads.get(&leader).copied().unwrap_or(0);
-        let voters = partition.voters.iter().filter(|id| reachable.contains(id) && partition.caught_up(**id));
+        let may_take = |id: &&u64| declined.may_take(PartitionId(partition.partition), **id);
+        let ready = |id: &&u64| reachable.contains(id) && partition.caught_up(**id);
+        let voters = partition.voters.iter().filter(ready).filter(may_take);
         for voter in voters.filter(|id| **id != leader) {
             let Some(there) = leads.get(voter).copied() else { continue };
             let gain = here.saturating_sub(there);
@@ -257,6 +227,7 @@ fn even_out(
 
 #[cfg(test)]
 mod tests {
+    use super::super::answering::{OFFER_AGAIN, SILENT_LOOKS_MAX};
     use super::*;
 
     fn node(id: u64, membership: Membership) -> NodeRecord {
@@ -282,7 +253,9 @@ mod tests {
     }
 
     fn answering(now: &[u64]) -> Answering {
-        Answering { now: now.iter().copied().collect(), ..Answering::default() }
+        let mut answering = Answering::default();
+        answering.note(now.iter().copied(), now.iter().copied().collect());
+        answering
     }
 
     fn everybody() -> Answering {
@@ -432,6 +405,30 @@ mod tests {
         assert_eq!(chosen(), BTreeSet::from([1, 2, 5]));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_take_a_leadership_is_offered_it_less_and_less_often() {
+        let nodes = [node(1, Membership::Draining), node(2, Membership::Active), node(3, Membership::Active)];
+        let mut answers = everybody();
+        let mut next = |taken: bool| {
+            let group = group(1, &[1, 2, 3], &[]);
+            let offer = step(&group, &nodes, &answers, &BTreeSet::from([2, 3]));
+            if let Some(offer) = &offer {
+                answers.declined.note(PartitionId(1), offer, taken);
+            }
+            offer
+        };
+        assert_eq!(next(false), Some(Step::Transfer { to: 2 }));
+        assert_eq!(next(false), Some(Step::Transfer { to: 3 }));
+        assert_eq!(next(false), None, "it leads on, with its vote");
+        tokio::time::advance(OFFER_AGAIN).await;
+        assert_eq!(next(false), Some(Step::Transfer { to: 2 }));
+        assert_eq!(next(true), Some(Step::Transfer { to: 3 }));
+        tokio::time::advance(OFFER_AGAIN).await;
+        assert_eq!(next(true), Some(Step::Transfer { to: 3 }), "node 2 is left alone for twice as long");
+        tokio::time::advance(OFFER_AGAIN).await;
+        assert_eq!(next(true), Some(Step::Transfer { to: 2 }));
+    }
+
     #[test]
     fn leaderships_are_evened_out() {
         let nodes = active(&[1, 2, 3]);
@@ -440,7 +437,9 @@ mod tests {
             (0..5).map(|id| GroupView { partition: id, ..group(1, &[1, 2, 3], &[]) }).collect();
         let mut moves = 0;
         let dear = BTreeSet::from([3]);
-        while let Some((partition, Step::Transfer { to })) = even_out(&groups, &dear, &nodes, &reachable) {
+        while let Some((partition, Step::Transfer { to })) =
+            even_out(&groups, &dear, &nodes, &reachable, &Declined::default())
+        {
             assert_ne!(partition.0, 3, "what is in flight there would be lost");
             groups[usize::from(partition.0)].leader = Some(to);
             moves += 1;

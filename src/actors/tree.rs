@@ -82,12 +82,13 @@ impl Tree {
             others,
             table: Table::default(),
             fitness: Fitness::default(),
+            replicas: roster.replicas,
             leaving: AtomicBool::new(false),
         };
         let handle = Handle { inner: Arc::new(inner) };
         let mut keepers = JoinSet::new();
         if let Some(peers) = peers {
-            keepers.spawn(steward::keep(handle.clone(), roster.replicas));
+            keepers.spawn(steward::keep(handle.clone()));
             keepers.spawn(roster::keep(handle.clone(), peers, roster));
         }
         Ok(Self { root, handle, keepers })

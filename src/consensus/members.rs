@@ -101,7 +101,9 @@ impl Handle {
         let metrics = metrics.borrow_watched();
         let membership = metrics.membership_config.membership();
         let index = |id: Option<super::types::LogId>| id.map_or(0, |id| id.index);
-        let last = metrics.last_log_index.unwrap_or(0);
+        let applied = index(metrics.last_applied);
+        // Raft tells of the log a moment later than of what was applied.
+        let last = metrics.last_log_index.unwrap_or(0).max(applied);
         let replication = metrics.replication.iter().flatten();
         Group {
             partition: partition.0,
@@ -112,7 +114,7 @@ impl Handle {
             addresses: membership.nodes().map(|(id, node)| (*id, node.addr.clone())).collect(),
             changing: membership.get_joint_config().len() > 1,
             last,
-            applied: index(metrics.last_applied),
+            applied,
             behind: replication
                 .filter_map(|(node, matched)| Some((*node, last.saturating_sub((*matched)?.index))))
                 .collect(),

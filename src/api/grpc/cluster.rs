@@ -24,6 +24,7 @@ impl ClusterService for Cluster {
         Ok(Response::new(v1::ClusterStatusResponse {
             name: view.name,
             node: view.node,
+            replicas: count(view.replicas),
             nodes: view.nodes.into_iter().map(standing).collect(),
             partitions: view.partitions.into_iter().map(partition).collect(),
         }))
@@ -96,8 +97,11 @@ const fn unfit(why: Unfit) -> v1::UnfitReason {
     }
 }
 
+fn count(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
 fn standing(view: NodeView) -> v1::ClusterNode {
-    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     v1::ClusterNode {
         node: Some(node(view.record)),
         reachable: view.reachable,

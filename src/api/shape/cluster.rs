@@ -10,6 +10,7 @@ pub(in crate::api) fn write_cluster(out: &mut Vec<u8>, view: &ClusterView) {
     let mut object = Object::new(out);
     object.text("name", &view.name);
     object.number("node", view.node);
+    object.number("replicas", view.replicas as u64);
     object.list("nodes", &view.nodes, write_standing);
     object.list("partitions", &view.partitions, write_partition);
     object.end();

@@ -2,37 +2,26 @@
 
 use std::time::Duration;
 
-use everstep_sdk::{Cluster, ClusterNode, ClusterStatus};
+use everstep_sdk::{Cluster, ClusterNode};
 use tokio::time::Instant;
 
 use super::super::failure::{Exit, Failure};
 use super::super::output::{self, Format};
 use super::super::values::show_duration;
-use super::DrainArgs;
+use super::{DrainArgs, words};
 
 /// Between two looks at how far it is.
 const LOOK_AGAIN: Duration = Duration::from_millis(300);
 
 pub(super) async fn drain(format: Format, cluster: Cluster<'_>, args: &DrainArgs) -> Result<(), Failure> {
     let node = cluster.drain_node(args.id).await?;
-    if let Some(word) = few_left(&cluster.status().await?, args.id) {
-        output::note(&word);
+    if let Some(few) = words::few(&cluster.status().await?, Some(args.id)) {
+        output::note(&format!("{few}, and `everstep cluster undrain {}` takes this one back", args.id));
     }
     if args.wait {
         wait(cluster, args).await?;
     }
     output::show_one(format, &node)
-}
-
-/// What it means that fewer nodes are left than partitions have replicas.
-fn few_left(status: &ClusterStatus, drained: u64) -> Option<String> {
-    let stays = |node: &&ClusterNode| node.status == "active" && node.id != drained;
-    let left = status.nodes.iter().filter(stays).count();
-    let replicas = status.partitions.iter().map(|it| it.voters.len()).max().unwrap_or(0);
-    (left < replicas).then(|| {
-        let left = if left == 1 { "1 active node is left".to_owned() } else { format!("{left} active nodes are left") };
-        format!("{left}, fewer than the {replicas} replicas of a partition: less can fail then; `everstep cluster undrain {drained}` takes it back, `everstep cluster add` begins another node")
-    })
 }
 
 /// Waits until the node neither leads nor votes, and says how far it is whenever that changes.
@@ -83,25 +72,7 @@ fn left(node: &ClusterNode) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
-
-    #[test]
-    fn who_drains_below_the_number_of_replicas_is_told() {
-        let node = |id: u64, status: &str| json!({"id": id, "status": status});
-        let told = |nodes: Value| {
-            let partitions = json!([{"partition": 0, "voters": [1, 2, 3]}]);
-            let status = json!({"name": "a", "node": 1, "nodes": nodes, "partitions": partitions});
-            few_left(&serde_json::from_value(status).unwrap(), 3)
-        };
-        let three = json!([node(1, "active"), node(2, "active"), node(3, "draining")]);
-        assert!(told(three).unwrap().starts_with("2 active nodes are left, fewer than the 3 replicas"));
-        let lagging = json!([node(1, "active"), node(2, "active"), node(3, "active"), node(4, "reserved")]);
-        assert!(told(lagging).is_some(), "who answers may not have heard of it yet");
-        let four = json!([node(1, "active"), node(2, "active"), node(3, "draining"), node(4, "active")]);
-        assert_eq!(told(four), None);
-    }
 
     #[test]
     fn a_drain_that_was_not_heard_of_yet_is_not_undone() {

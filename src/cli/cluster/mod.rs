@@ -80,7 +80,11 @@ pub(super) async fn run(globals: &Globals, command: ClusterCommand) -> Result<Ex
         ClusterCommand::Drain(args) => drain::drain(format, cluster, &args).await?,
         ClusterCommand::Undrain { id } => output::show_one(format, &cluster.undrain_node(id).await?)?,
         ClusterCommand::Remove { id, force } => {
-            output::show_one(format, &cluster.remove_node(id, force).await?)?;
+            let node = cluster.remove_node(id, force).await?;
+            if let Some(few) = words::few(&cluster.status().await?, Some(id)) {
+                output::note(&few);
+            }
+            output::show_one(format, &node)?;
         }
         ClusterCommand::Leaders => {
             let status = cluster.status().await?;

@@ -23,6 +23,7 @@ pub(super) fn words(status: &ClusterStatus) -> Vec<(Tone, String)> {
     let mut said: Vec<(Tone, String)> = leaderless(status).map(|text| (Tone::Bad, text)).collect();
     said.extend(status.nodes.iter().filter_map(|node| of_node(status, node)));
     said.extend(spare(status));
+    said.extend(replicas(status));
     for partition in status.partitions.iter().filter(|it| it.changing) {
         said.push((Tone::Good, format!("partition {} changes its voters", partition.partition)));
     }
@@ -96,12 +97,14 @@ enum Why {
     Electing,
     ElectingWithout(Vec<u64>),
     Silent { leader: u64 },
+    Removed { leader: u64 },
     NoMajority { silent: Vec<u64> },
 }
 
 impl Why {
     fn of(&self, partitions: &[u64]) -> String {
         let (who, has) = (named("partition", partitions), has(partitions));
+        let was = if partitions.len() == 1 { "was" } else { "were" };
         let missing = |nodes: &[u64]| {
             let verb = if nodes.len() == 1 { "does" } else { "do" };
             format!("{} {verb} not answer", named("node", nodes))
@@ -111,8 +114,10 @@ impl Why {
             Self::ElectingWithout(silent) => {
                 format!("{who} {has} no leader: {}, and the other voters elect one", missing(silent))
             }
+            Self::Removed { leader } => {
+                format!("{who} {was} led by node {leader}, which was removed: the voters elect another one")
+            }
             Self::Silent { leader } => {
-                let was = if partitions.len() == 1 { "was" } else { "were" };
                 format!(
                     "{who} {was} led by node {leader}, which does not answer the node that was asked; where the other \
                      voters do not hear it either they elect one"
@@ -132,6 +137,7 @@ fn why(status: &ClusterStatus, partition: &ClusterPartition) -> Why {
     match partition.leader {
         _ if silent.is_empty() => Why::Electing,
         _ if !majority => Why::NoMajority { silent },
+        Some(leader) if status.nodes.iter().all(|node| node.id != leader) => Why::Removed { leader },
         Some(leader) => Why::Silent { leader },
         None => Why::ElectingWithout(silent),
     }
@@ -204,6 +210,35 @@ fn spare(status: &ClusterStatus) -> Option<(Tone, String)> {
     Some((Tone::Warning, format!("no other node may fail: {who}")))
 }
 
+/// What keeps partitions from having all replicas that they are to have. One node alone is meant to be alone.
+fn replicas(status: &ClusterStatus) -> Option<(Tone, String)> {
+    if status.nodes.len() < 2 {
+        return None;
+    }
+    if let Some(few) = few(status, None) {
+        return Some((Tone::Warning, few));
+    }
+    let led = status.partitions.iter().filter(|it| is_led(status, it));
+    let lacking = led.filter(|it| (it.voters.len() as u64) < status.replicas);
+    let lacking: Vec<u64> = lacking.map(|it| u64::from(it.partition)).collect();
+    let who = named("partition", &lacking);
+    (!lacking.is_empty()).then(|| (Tone::Good, format!("{who} {} another replica made", has(&lacking))))
+}
+
+/// What it means that there are fewer active nodes than partitions are to have replicas. Who answers may not have heard
+/// yet that one is to go.
+pub(super) fn few(status: &ClusterStatus, goes: Option<u64>) -> Option<String> {
+    let stays = |node: &&ClusterNode| node.status == "active" && goes != Some(node.id);
+    let active = status.nodes.iter().filter(stays).count() as u64;
+    (active < status.replicas).then(|| {
+        let (active, replicas) = (plural(active, "active node is", "active nodes are"), status.replicas);
+        format!(
+            "{active} too few for {replicas} replicas of each partition, and less can fail: `everstep cluster add` \
+             begins another node"
+        )
+    })
+}
+
 /// `node 3`, `nodes 1, 2 and 4`.
 fn named(what: &str, ids: &[u64]) -> String {
     let texts: Vec<_> = ids.iter().map(u64::to_string).collect();
@@ -237,7 +272,8 @@ mod tests {
     }
 
     fn said(nodes: Value, partitions: Value) -> Vec<(Tone, String)> {
-        let status = json!({"name": "test", "node": 1, "nodes": nodes, "partitions": partitions});
+        let status =
+            json!({"name": "test", "node": 1, "replicas": 3, "nodes": nodes, "partitions": partitions});
         words(&serde_json::from_value(status).unwrap())
     }
 
@@ -302,6 +338,34 @@ mod tests {
             "partitions 1 and 2 have no leader and no majority to elect one: nodes 2 and 3 do not answer";
         assert_eq!(said[1], (Tone::Bad, second.to_owned()));
         assert_eq!(said[0].1, "1 of 3 nodes reachable; no partition has a leader");
+    }
+
+    #[test]
+    fn replicas_that_are_missing_are_told() {
+        let texts = |nodes: Value, voters: &[u64]| {
+            let said = said(nodes, json!([partition(0, Some(1), voters), partition(1, Some(1), voters)]));
+            said.into_iter().skip(1).map(|(_, text)| text).collect::<Vec<_>>()
+        };
+        let few_said = "2 active nodes are too few for 3 replicas of each partition, and less can fail: `everstep cluster \
+                   add` begins another node";
+        let two = json!([node(1, "active", true), node(2, "active", true), node(3, "draining", true)]);
+        assert!(texts(two, &[1, 2]).contains(&few_said.to_owned()));
+        assert_eq!(
+            texts(three([true; 3]), &[1]).last().unwrap(),
+            "partitions 0 and 1 have another replica made"
+        );
+        assert_eq!(texts(three([true; 3]), &[1, 2, 3]), [""; 0]);
+        let status = json!({"replicas": 3, "nodes": three([true; 3])});
+        let status = serde_json::from_value(status).unwrap();
+        assert_eq!((few(&status, None), few(&status, Some(3)).as_deref()), (None, Some(few_said)));
+    }
+
+    #[test]
+    fn a_leader_that_was_removed_is_called_that() {
+        let nodes = json!([node(1, "active", true), node(2, "active", true), node(4, "active", true)]);
+        let said = said(nodes, json!([partition(1, Some(3), &[1, 2, 3])]));
+        let second = "partition 1 was led by node 3, which was removed: the voters elect another one";
+        assert_eq!(said[1], (Tone::Bad, second.to_owned()));
     }
 
     #[test]

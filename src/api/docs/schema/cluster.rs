@@ -122,6 +122,8 @@ pub(in crate::api) struct Cluster {
     pub(in crate::api) name: String,
     /// The node that was asked.
     pub(in crate::api) node: u64,
+    /// How many replicas each partition is to have, if there are as many active nodes: `cluster.replicas` of that node.
+    replicas: u64,
     /// By id; those that were removed are left out.
     pub(in crate::api) nodes: Vec<ClusterNode>,
     /// By number.
