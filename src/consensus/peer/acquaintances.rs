@@ -5,12 +5,13 @@
 //! and a node that does not have it has forgotten what it acknowledged since. Between two marks a leader notices who
 //! has less than it acknowledged.
 //!
-//! A copy that is started while the original runs is turned away as long as the original is heard.
+//! A copy that is started while the original runs is turned away as long as the original is heard. If both run all the
+//! same, the one that answers where the node is known to listen is the node: it is asked for votes there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::storage::{Mark, Marks};
+
+use super::link::Link;
 
 /// Who was heard within this time runs. Nodes ask each other every second.
 const HEARD_LATELY: Duration = Duration::from_secs(3);
@@ -108,8 +111,7 @@ pub(super) enum Refusal {
 #[derive(Debug, Clone)]
 pub(super) struct Acquaintances {
     nodes: Arc<RwLock<Nodes>>,
-    /// Connections on which a node asks here.
-    callers: Arc<Mutex<BTreeMap<u64, Vec<Weak<Presence>>>>>,
+    ends: Arc<Mutex<BTreeMap<u64, Ends>>>,
     /// The others have dismissed this node.
     dismissed: Arc<watch::Sender<Option<Dismissal>>>,
 }
@@ -123,12 +125,40 @@ struct Nodes {
     went_back: BTreeMap<u64, Mark>,
 }
 
-/// A node that is connected.
+/// The connections with a node. All of them should be with one process.
+#[derive(Debug, Default)]
+struct Ends {
+    /// On which it asks here.
+    callers: Vec<Weak<Presence>>,
+    /// On which it is asked, and the last mark it showed there.
+    reached: Vec<(Mark, Weak<Link>)>,
+}
+
+impl Ends {
+    fn tidy(&mut self) {
+        self.callers.retain(|it| it.strong_count() > 0);
+        self.reached.retain(|(_, it)| it.strong_count() > 0);
+    }
+
+    fn callers(&self) -> impl Iterator<Item = Arc<Presence>> {
+        self.callers.iter().filter_map(Weak::upgrade).filter(|it| it.lately() && !it.is_displaced())
+    }
+
+    /// The marks of those that are there now.
+    fn marks(&self) -> impl Iterator<Item = Mark> {
+        let answers = |link: &Weak<Link>| link.upgrade().is_some_and(|link| link.is_open());
+        let reached = self.reached.iter().filter(move |(_, link)| answers(link)).map(|(mark, _)| *mark);
+        self.callers().map(|caller| caller.mark).chain(reached)
+    }
+}
+
+/// A node that asks here.
 #[derive(Debug)]
 pub(super) struct Presence {
     mark: Mark,
     since: Instant,
     heard_ms: AtomicU64,
+    displaced: AtomicBool,
 }
 
 impl Presence {
@@ -141,12 +171,17 @@ impl Presence {
         let heard = Duration::from_millis(self.heard_ms.load(Ordering::Relaxed));
         self.since.elapsed().saturating_sub(heard) < HEARD_LATELY
     }
+
+    /// Another process has turned out to be this node: this one is not listened to any more.
+    pub(super) fn is_displaced(&self) -> bool {
+        self.displaced.load(Ordering::Relaxed)
+    }
 }
 
 impl Default for Acquaintances {
     fn default() -> Self {
         let (dismissed, _) = watch::channel(None);
-        Self { nodes: Arc::default(), callers: Arc::default(), dismissed: Arc::new(dismissed) }
+        Self { nodes: Arc::default(), ends: Arc::default(), dismissed: Arc::new(dismissed) }
     }
 }
 
@@ -195,24 +230,41 @@ impl Acquaintances {
 
     /// Error: another process with the same disk is connected.
     pub(super) fn check_twin(&self, who: &Introduction) -> Result<(), String> {
-        let callers = self.callers();
-        let mut others = callers.get(&who.node).into_iter().flatten().filter_map(Weak::upgrade);
+        let ends = self.ends();
+        let mut there = ends.get(&who.node).into_iter().flat_map(Ends::marks);
         // Those who have no id yet are any number.
-        if who.node != 0 && others.any(|other| !who.marks.are_of_run(other.mark) && other.lately()) {
+        if who.node != 0 && there.any(|mark| !who.marks.are_of_run(mark)) {
             return Err(format!("node {} is connected already, and runs as another process", who.node));
         }
         Ok(())
     }
 
-    /// Somebody is connected as long as this is kept.
+    /// Somebody asks here as long as this is kept.
     pub(super) fn connected(&self, who: &Introduction) -> Arc<Presence> {
         let (mark, since) = (who.marks.last(), Instant::now());
-        let presence = Arc::new(Presence { mark, since, heard_ms: AtomicU64::new(0) });
-        let mut callers = self.callers();
-        let connections = callers.entry(who.node).or_default();
-        connections.retain(|other| other.strong_count() > 0);
-        connections.push(Arc::downgrade(&presence));
+        let (heard_ms, displaced) = (AtomicU64::new(0), AtomicBool::new(false));
+        let presence = Arc::new(Presence { mark, since, heard_ms, displaced });
+        let mut ends = self.ends();
+        let ends = ends.entry(who.node).or_default();
+        ends.tidy();
+        ends.callers.push(Arc::downgrade(&presence));
         presence
+    }
+
+    /// A node answers where it is known to listen. Another process that asks in its name is displaced: with both of
+    /// them the node would have two votes.
+    pub(super) fn reached(&self, who: &Introduction, link: &Arc<Link>) {
+        let mark = who.marks.last();
+        // One that has no place in a cluster yet has no marks.
+        if mark == Mark::default() {
+            return;
+        }
+        let mut ends = self.ends();
+        let ends = ends.entry(who.node).or_default();
+        ends.tidy();
+        ends.reached.push((mark, Arc::downgrade(link)));
+        let twins = ends.callers().filter(|caller| !who.marks.are_of_run(caller.mark));
+        twins.for_each(|twin| twin.displaced.store(true, Ordering::Relaxed));
     }
 
     /// Another node says that this one is dismissed. It is believed if it is known.
@@ -226,8 +278,8 @@ impl Acquaintances {
         self.dismissed.subscribe()
     }
 
-    fn callers(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Vec<Weak<Presence>>>> {
-        self.callers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ends(&self) -> MutexGuard<'_, BTreeMap<u64, Ends>> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Nodes> {

@@ -82,6 +82,14 @@ impl Host {
             if self.known.check(&who).is_err() {
                 break;
             }
+            if presence.is_displaced() {
+                tracing::error!(
+                    node = who.node,
+                    "two processes run as one node, one of them on a copy of the other's data directory; the one that \
+                     answers where the node listens is taken for it, and the other is not listened to"
+                );
+                break;
+            }
             if frame.kind == Kind::Ping {
                 // If it cannot be written, the connection has ended, and reading ends too.
                 let _ = answers.send(Frame::new(Kind::Pong, frame.id, Bytes::new())).await;

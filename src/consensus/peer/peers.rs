@@ -324,8 +324,9 @@ impl Inner {
                     if failed_before && lane == Lane::Raft {
                         tracing::info!(node, address, "another node is in reach again");
                     }
-                    let link = (Arc::new(Link::start(stream)), welcome.who);
-                    Place { link: Some(link), address, failed: None }
+                    let link = Arc::new(Link::start(stream));
+                    inner.known.reached(&welcome.who, &link);
+                    Place { link: Some((link, welcome.who)), address, failed: None }
                 }
                 Err(why) => {
                     if !failed_before && lane == Lane::Raft {

@@ -144,6 +144,31 @@ async fn a_copy_is_turned_away_as_long_as_the_original_is_heard() {
 }
 
 #[tokio::test]
+async fn of_two_that_run_as_one_node_the_one_at_its_address_is_the_node() {
+    let known = Acquaintances::default();
+    let (original, copy) = (node(1), Me { marks: marks(&[1, 2]), ..node(1) });
+    let asks = |me: &Me| meet(me.clone(), 2, node(2), &known);
+    let copys = known.connected(&copy.introduction());
+    assert!(asks(&original).await.is_err(), "the copy came first");
+    let (near, far) = duplex(4096);
+    let link = std::sync::Arc::new(Link::start(near));
+    known.reached(&original.introduction(), &link);
+    assert!(copys.is_displaced());
+    assert!(asks(&copy).await.is_err(), "the original answers");
+    assert!(asks(&original).await.is_ok());
+    drop(far);
+    while link.is_open() {
+        tokio::task::yield_now().await;
+    }
+    assert!(asks(&copy).await.is_ok(), "nobody answers there any more");
+    let unformed = Me { marks: Marks::default(), ..node(3) };
+    let (near, _far) = duplex(4096);
+    let link = std::sync::Arc::new(Link::start(near));
+    known.reached(&unformed.introduction(), &link);
+    assert!(asks(&node(3)).await.is_ok(), "it had no marks when it was reached, and is the same");
+}
+
+#[tokio::test]
 async fn a_certificate_for_another_node_is_refused() {
     let (mut near, mut far) = duplex(4096);
     let (one, two, nobody) = (node(1), node(2), Acquaintances::default());
