@@ -1,9 +1,9 @@
 //! Keeps this node in the catalogue, and the catalogue's nodes in reach.
 //!
 //! At each start a node tells the catalogue its disk, its addresses and its last mark, again and again until that is
-//! recorded, and from then on the marks that it makes. Every second, and more often at a start, it reads there who the
+//! recorded, and from then on the marks that it makes. Whenever the catalogue's nodes change it reads there who the
 //! others are: where to dial them, which disk each one has and which mark was its last, so that one that was replaced
-//! or went back is turned away.
+//! or went back is turned away at once. Every second, and more often at a start, it asks them how they stand.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::engine::model::PartitionId;
 use super::handle::Handle;
 use super::request::Error;
 
-/// Between two looks at the catalogue.
+/// Between two looks at the others.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Between two looks while it is not known who leads, or whether somebody is gone: at a start, and after the fall of a
@@ -45,7 +45,7 @@ impl Default for Roster {
 /// Runs until the node stops.
 pub(super) async fn keep(handle: Handle, peers: Peers, roster: Roster) {
     // Side by side: the catalogue may be led by a node that only the catalogue tells where to find.
-    tokio::join!(register(&handle, &peers, &roster), look_around(&handle, &peers));
+    tokio::join!(register(&handle, &peers, &roster), follow(&handle, &peers), look_around(&handle));
 }
 
 /// Tells the catalogue of this node, and from then on of the marks it makes.
@@ -83,10 +83,21 @@ async fn record(handle: &Handle, change: NodeChange) {
     }
 }
 
-/// Learns again and again who the others are and what they hold.
-async fn look_around(handle: &Handle, peers: &Peers) {
+/// Learns who the others are, whenever that changes.
+async fn follow(handle: &Handle, peers: &Peers) {
+    let machine = handle.inner.consensus.machine(PartitionId::CATALOGUE);
+    let mut changes = machine.watch_nodes();
     loop {
-        look(handle, peers);
+        introduce(peers, &machine.nodes());
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Learns again and again what the others hold.
+async fn look_around(handle: &Handle) {
+    loop {
         if handle.inner.consensus.machine(PartitionId::CATALOGUE).nodes().len() > 1 {
             ask_around(handle).await;
         }
@@ -102,10 +113,6 @@ async fn ask_around(handle: &Handle) {
     let view = handle.cluster().await;
     view.partitions.iter().for_each(|partition| handle.inner.table.learn(partition));
     handle.judge_fitness(&view).await;
-}
-
-fn look(handle: &Handle, peers: &Peers) {
-    introduce(peers, &handle.inner.consensus.machine(PartitionId::CATALOGUE).nodes());
 }
 
 /// Tells the connections what the catalogue knows of the nodes.

@@ -26,7 +26,15 @@ pub(super) fn run(globals: &Globals, args: &VerifyArgs) -> Result<Exit, Failure>
 fn tell(dir: &Path, report: &VerifyReport) -> Result<(), Failure> {
     let style = Style::stdout();
     if report.ok {
-        return output::line(&format!("{} {} is whole", style.good("✓"), dir.display()));
+        output::line(&format!("{} {} is whole", style.good("✓"), dir.display()))?;
+        return match &report.refused {
+            Some(why) => output::line(&format!(
+                "{} its cluster does not take it any more: {}",
+                style.warm("!"),
+                one_line(why, 400)
+            )),
+            None => Ok(()),
+        };
     }
     output::line(&format!("{} {} is damaged", style.bad("✗"), dir.display()))?;
     for problem in &report.problems {

@@ -43,7 +43,14 @@ pub(super) async fn listen(address: &str) -> std::io::Result<TcpListener> {
 /// Takes the public port. Without login it has to be on loopback.
 pub(super) async fn bind(settings: &Settings) -> Result<TcpListener, Error> {
     let address = &settings.api.listen;
-    let listener = listen(address).await.map_err(|source| listen_error(settings, source))?;
+    let listener = listen(address).await.map_err(|source| {
+        let path = &settings.node.data_dir;
+        // The address is that of the same node, started before.
+        if source.kind() == io::ErrorKind::AddrInUse && storage::is_in_use(path) {
+            return storage::Error::Locked { path: path.clone() }.into();
+        }
+        listen_error(settings, source)
+    })?;
     let bound = listener.local_addr().map_err(|source| listen_error(settings, source))?;
     if !bound.ip().is_loopback() && !settings.api.insecure {
         return Err(Error::Exposed { address: address.clone() });

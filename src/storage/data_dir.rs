@@ -139,6 +139,13 @@ pub(super) fn lock(path: &Path) -> Result<File> {
     hold(file, path, at)
 }
 
+/// Whether a process works on a directory just now.
+#[must_use]
+pub fn is_in_use(path: &Path) -> bool {
+    let file = File::open(path.join("lock"));
+    file.is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
+}
+
 /// Takes the lock of a directory that must not change. One without a lock file is nobody's.
 pub(super) fn lock_unchanged(path: &Path) -> Result<Option<File>> {
     let at = path.join("lock");

@@ -24,7 +24,7 @@ mod stamp;
 mod store;
 mod verify;
 
-pub use data_dir::{CacheBytes, DataDir, FORMAT, LOG_CACHE_BYTES, STATE_CACHE_BYTES, Space};
+pub use data_dir::{CacheBytes, DataDir, FORMAT, LOG_CACHE_BYTES, STATE_CACHE_BYTES, Space, is_in_use};
 pub use error::{Error, Result, told};
 pub use hard_state::{FileHardState, HardGroup, HardRecord, HardState, Loaded, MemoryHardState};
 pub use identity::Identity;

@@ -48,6 +48,8 @@ pub struct VerifyReport {
     pub state_values: u64,
     /// Their size in bytes.
     pub state_bytes: u64,
+    /// Why the other nodes do not take the directory any more, whole or not.
+    pub refused: Option<String>,
     /// Everything that is wrong, at most [`PROBLEMS_MAX`].
     pub problems: Vec<Problem>,
     /// There were more problems than are listed.
@@ -106,8 +108,9 @@ pub fn verify_with(path: &Path, scratch: &Path, raw: &[&[u8]]) -> Result<VerifyR
         Err(error) => return Err(error),
     }
     let hard = report.hard_state(path)?;
-    if let Err(error) = identity::read(path) {
-        report.add("identity", &error);
+    match identity::read(path) {
+        Ok(found) => report.refused = found.and_then(|identity| identity.lost),
+        Err(error) => report.add("identity", &error),
     }
     let place = Place::of(path, scratch)?;
     if let Some(log) = report.database(place.path(), "log", false)? {

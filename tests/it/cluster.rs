@@ -305,6 +305,32 @@ async fn a_node_with_an_older_copy_of_its_disk_is_refused_and_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_a_node_and_a_copy_of_it_that_start_together_one_ends() {
+    let mut cluster = Cluster::of_three().await;
+    let workflow = cluster.nodes[0].workflow(two_noops()).await;
+    let mut third = cluster.nodes.remove(2);
+    third.stop().await;
+    let twin = home();
+    copy(&third.dir.path().join("data"), &twin.path().join("data"));
+    let mut elsewhere = founding(&cluster.peers, 3);
+    elsewhere.push(variable("CLUSTER__LISTEN", free(1).remove(0)));
+    let twin = Server::unready(twin, elsewhere).await.unwrap();
+    let original = Server::unready(third.dir, founding(&cluster.peers, 3)).await.unwrap();
+    let (why, goes, stays) = tokio::select! {
+        why = twin.ended() => (why, twin, original),
+        why = original.ended() => (why, original, twin),
+    };
+    assert_eq!((why.code(), why.to_string().contains("older copy")), ("storage_lost", true), "{why}");
+    goes.dir_when_stopped().await;
+    cluster.until(0, |it| node_of(it, 3)["reachable"] == true && is_settled(it, 3)).await;
+    cluster.nodes.push(stays);
+    cluster.until(2, |it| (1..=3).all(|id| node_of(it, id)["reachable"] == true)).await;
+    for (n, server) in cluster.nodes.iter().enumerate() {
+        execute(server, &workflow, n).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_is_removed_while_it_runs_is_told_and_ends() {
     let cluster = Cluster::of_three().await;
     cluster.until(0, |it| is_settled(it, 3)).await;

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use everstep::storage::codec::{self, Kind};
-use everstep::storage::{CacheBytes, DataDir, Error, Identity, Log, Marks, Store, VerifyReport, WriteBatch};
+use everstep::storage::{
+    CacheBytes, DataDir, Error, Identity, Log, Marks, Store, VerifyReport, WriteBatch, is_in_use,
+};
 
 use crate::support::{options, plain, wait};
 
@@ -106,6 +108,11 @@ fn a_damaged_hint_count_or_identity_is_told_and_stays() {
         }
         std::fs::write(&path, &sound).unwrap();
     }
+    let mut refused = identity();
+    refused.lost = Some("an older copy".to_owned());
+    DataDir::open(home.path(), CacheBytes::default()).unwrap().keep_identity(&refused).unwrap();
+    let report = verify(home.path()).unwrap();
+    assert_eq!((report.ok, report.refused.as_deref()), (true, Some("an older copy")));
     std::fs::remove_file(home.path().join("state/synced")).unwrap();
     assert_eq!(places(&verify(home.path()).unwrap()), ["state, synced"]);
 }
@@ -144,7 +151,9 @@ fn a_directory_in_use_and_one_that_is_not_there_are_refused() {
     assert!(matches!(verify(&home.path().join("none")), Err(Error::Open { .. })));
     let dir = DataDir::open(home.path(), CacheBytes::default()).unwrap();
     assert!(matches!(verify(home.path()), Err(Error::Locked { .. })));
+    assert!(is_in_use(home.path()));
     drop(dir);
+    assert!(!is_in_use(home.path()) && !is_in_use(&home.path().join("none")));
 }
 
 /// As while another thread of this process starts a program, which has the lock too until it runs.

@@ -1,18 +1,23 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
 use crate::storage::Marks;
+use crate::world::Entropy;
 
 use super::super::Unanswered;
-use super::super::network::Address;
+use super::super::network::{Address, BoxFuture};
 use super::acquaintances::{Acquaintances, Disk, Dismissal, Incarnation, Known};
+use super::dial::{Dial, PeerStream};
 use super::frame::{FRAME_BYTES_MAX, Frame, Kind};
 use super::hello::{self, Heard, Me, Welcome};
+use super::host::Desk;
 use super::link::Link;
-use super::peers::whereabouts;
+use super::peers::{Peers, whereabouts};
 use super::request::{Call, Errand};
 use super::tls::{TlsError, TlsFiles, TlsSettings};
 
@@ -151,7 +156,7 @@ async fn of_two_that_run_as_one_node_the_one_at_its_address_is_the_node() {
     let copys = known.connected(&copy.introduction());
     assert!(asks(&original).await.is_err(), "the copy came first");
     let (near, far) = duplex(4096);
-    let link = std::sync::Arc::new(Link::start(near));
+    let link = Arc::new(Link::start(near));
     known.reached(&original.introduction(), &link);
     assert!(copys.is_displaced());
     assert!(asks(&copy).await.is_err(), "the original answers");
@@ -163,9 +168,70 @@ async fn of_two_that_run_as_one_node_the_one_at_its_address_is_the_node() {
     assert!(asks(&copy).await.is_ok(), "nobody answers there any more");
     let unformed = Me { marks: Marks::default(), ..node(3) };
     let (near, _far) = duplex(4096);
-    let link = std::sync::Arc::new(Link::start(near));
+    let link = Arc::new(Link::start(near));
     known.reached(&unformed.introduction(), &link);
     assert!(asks(&node(3)).await.is_ok(), "it had no marks when it was reached, and is the same");
+}
+
+/// Where everybody listens.
+#[derive(Clone, Default)]
+struct Wires(Arc<Mutex<BTreeMap<String, Peers>>>);
+
+impl Dial for Wires {
+    fn dial<'a>(&'a self, address: &'a str, _: u64) -> BoxFuture<'a, io::Result<Box<dyn PeerStream>>> {
+        let peers = self.0.lock().unwrap().get(address).cloned();
+        Box::pin(async move {
+            let peers = peers.ok_or(io::ErrorKind::ConnectionRefused)?;
+            let (near, far) = duplex(4096);
+            tokio::spawn(async move { peers.host(Box::new(far), |_| true).await });
+            Ok(Box::new(near) as Box<dyn PeerStream>)
+        })
+    }
+}
+
+struct Nothing;
+
+impl Entropy for Nothing {
+    fn bits(&self) -> u128 {
+        0
+    }
+}
+
+impl Desk for Nothing {
+    fn answer(&self, _: u64, _: Bytes) -> BoxFuture<'_, Vec<u8>> {
+        Box::pin(async { Vec::new() })
+    }
+}
+
+impl Wires {
+    /// A process that runs as a node, and listens somewhere.
+    fn process(&self, me: Me, address: &str) -> Peers {
+        let peers = Peers::new(me, Arc::new(self.clone()), Arc::new(Nothing), true);
+        peers.open_desk(Arc::new(Nothing));
+        self.0.lock().unwrap().insert(address.to_owned(), peers.clone());
+        peers
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_calls_as_a_node_that_answers_elsewhere_is_not_listened_to() {
+    let wires = Wires::default();
+    let copy = wires.process(Me { marks: marks(&[1, 2]), ..node(1) }, "copy");
+    let original = wires.process(Me { marks: marks(&[1, 3]), ..node(1) }, "original");
+    let other = wires.process(node(2), "other");
+    other.learn(BTreeMap::from([(1, "original".to_owned())]));
+    for one in [&copy, &original] {
+        one.learn(BTreeMap::from([(2, "other".to_owned())]));
+    }
+    let ask = async |one: &Peers, to| one.ask(to, Vec::new(), Duration::from_secs(5)).await;
+    assert!(ask(&copy, 2).await.is_ok(), "nobody else is there");
+    assert!(ask(&original, 2).await.is_err(), "the copy came first");
+    assert!(ask(&other, 1).await.is_ok(), "the original answers");
+    assert!(ask(&copy, 2).await.is_err(), "on the connection that it has");
+    // Nobody dials again at once.
+    tokio::time::advance(Duration::from_millis(100)).await;
+    assert!(ask(&copy, 2).await.is_err(), "on another one");
+    assert!(ask(&original, 2).await.is_ok());
 }
 
 #[tokio::test]

@@ -66,6 +66,9 @@ impl Machine {
         state.applied = index;
         drop(state);
         self.watches.ring(&touched);
+        if matches!(command, Command::Node { .. }) {
+            self.watches.ring_nodes();
+        }
         reply
     }
 

@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::model::{PartitionId, Timestamp};
+use tokio::sync::watch;
 
+use crate::engine::model::{PartitionId, Timestamp};
 use crate::storage::Marks;
 
 use super::super::command::{NodeChange, NodeConflict, Reply};
@@ -46,6 +47,11 @@ impl Machine {
     /// All nodes there ever were, by id. Only the catalogue knows any.
     pub fn nodes(&self) -> Vec<NodeRecord> {
         self.state().nodes.all().map(|slot| slot.node.clone()).collect()
+    }
+
+    /// Tells of each change of the nodes from now on. Several may be told once.
+    pub fn watch_nodes(&self) -> watch::Receiver<()> {
+        self.watches.watch_nodes()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Waking those who look at an execution.
+//! Waking those who look at an execution, or at the nodes.
 //!
 //! A wake-up carries no data: whoever wakes reads the state. A watch counts from the moment it is made, so who
 //! makes it first and reads then misses nothing.
@@ -19,6 +19,7 @@ pub(super) struct Watches {
     bells: Mutex<BTreeMap<ExecutionId, watch::Sender<()>>>,
     /// How many bells there are, so that an apply nobody watches takes no lock.
     count: AtomicUsize,
+    nodes: watch::Sender<()>,
 }
 
 /// Wakes when an execution has changed.
@@ -75,8 +76,18 @@ impl Watches {
         }
     }
 
+    pub(super) fn watch_nodes(&self) -> watch::Receiver<()> {
+        self.nodes.subscribe()
+    }
+
+    /// What is known of the nodes has changed.
+    pub(super) fn ring_nodes(&self) {
+        self.nodes.send_replace(());
+    }
+
     /// Everything may have changed.
     pub(super) fn ring_all(&self) {
+        self.ring_nodes();
         for bell in self.bells.lock().expect(NOT_POISONED).values() {
             bell.send_replace(());
         }
