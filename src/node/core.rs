@@ -122,7 +122,9 @@ impl Core {
         points::cross(Point::ActorsStopped).await;
         // Nobody is answered any more by what is about to end. And they know the way back to the actors, and the actors
         // the way to them.
-        self.peers.iter().for_each(Peers::close);
+        if let Some(peers) = &self.peers {
+            peers.close().await;
+        }
         Ok(self.consensus.shutdown().await?)
     }
 }

@@ -177,8 +177,18 @@ impl Error {
                 "`everstep verify DIR` shows what is wrong; replace a node of a cluster (`everstep cluster add`, then \
                  `serve --join` with an empty directory), restore a backup only of a node alone",
             ),
+            full if full.is_disk_full() => {
+                Some("make room on the disk of the data directory, and start the node again: nothing is lost")
+            }
             _ => None,
         }
+    }
+
+    fn is_disk_full(&self) -> bool {
+        let first: &(dyn std::error::Error + 'static) = self;
+        let mut causes = std::iter::successors(Some(first), |error| error.source());
+        let full = |error: &std::io::Error| error.kind() == std::io::ErrorKind::StorageFull;
+        causes.any(|cause| cause.downcast_ref().is_some_and(full))
     }
 
     /// A stable word for machines.
@@ -215,5 +225,20 @@ impl Error {
             | Self::Runners(_)
             | Self::Serve(_) => "node",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_starts_on_a_full_disk_is_told_to_make_room() {
+        let start = |kind: std::io::ErrorKind| {
+            let source = kind.into();
+            Error::from(storage::Error::Open { path: "data/log".into(), source })
+        };
+        assert!(start(std::io::ErrorKind::StorageFull).advice().unwrap().starts_with("make room"));
+        assert_eq!(start(std::io::ErrorKind::PermissionDenied).advice(), None);
     }
 }

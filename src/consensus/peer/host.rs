@@ -1,6 +1,7 @@
 //! The answering end of a connection.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, BufReader};
@@ -18,6 +19,9 @@ use super::request::{Call, Errand};
 /// those it has given up go on here until their deadlines.
 const AT_ONCE_MAX: usize = 2 * link::ASKED_AT_ONCE_MAX;
 
+/// How long whoever answers for Raft is waited for when nobody is to answer any more. Taking in a snapshot takes longer.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
+
 /// Answers what the floors above ask of each other across nodes.
 pub trait Desk: Send + Sync + 'static {
     /// Answers a node. The bytes mean what both ends agree on.
@@ -29,6 +33,8 @@ pub trait Desk: Send + Sync + 'static {
 pub(super) struct Offices {
     receiver: RwLock<Option<Receiver>>,
     desk: RwLock<Option<Arc<dyn Desk>>>,
+    /// Read by whoever answers for Raft just now.
+    at_work: tokio::sync::RwLock<()>,
 }
 
 impl Offices {
@@ -38,6 +44,15 @@ impl Offices {
 
     pub(super) fn set_desk(&self, desk: Option<Arc<dyn Desk>>) {
         *self.desk.write().unwrap_or_else(PoisonError::into_inner) = desk;
+    }
+
+    /// From now on nothing is answered. Returns when nobody does any more.
+    pub(super) async fn close(&self) {
+        self.set_desk(None);
+        self.set_receiver(None);
+        if tokio::time::timeout(CLOSE_DEADLINE, self.at_work.write()).await.is_err() {
+            tracing::debug!("another node is still being answered");
+        }
     }
 
     fn receiver(&self) -> Result<Receiver, Unanswered> {
@@ -129,6 +144,7 @@ impl Host {
         if errand == Errand::Ask {
             return Ok(self.offices.desk()?.answer(from, payload).await.into());
         }
+        let _at_work = self.offices.at_work.read().await;
         let receiver = self.offices.receiver()?;
         let garbled = |error: crate::storage::Error| Unanswered::Lost(error.to_string());
         match errand {

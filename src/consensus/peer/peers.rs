@@ -193,10 +193,10 @@ impl Peers {
         self.inner.offices.set_desk(Some(desk));
     }
 
-    /// From now on nothing is answered, and whoever answered is let go.
-    pub fn close(&self) {
-        self.inner.offices.set_desk(None);
-        self.inner.offices.set_receiver(None);
+    /// From now on nothing is answered, and whoever answered is let go. Returns when nobody answers for Raft any more, or
+    /// after a second.
+    pub async fn close(&self) {
+        self.inner.offices.close().await;
     }
 
     /// Says hello to whoever listens at an address, and hangs up. `node` is 0 if anybody is meant.
