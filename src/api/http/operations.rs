@@ -86,7 +86,7 @@ fn node_health(front: &Front, partitions: &[PartitionHealth]) -> Vec<u8> {
     let status = match (room, all_led(partitions)) {
         (DiskRoom::Full, _) => "disk_full",
         (DiskRoom::Ample | DiskRoom::Scarce, true) => "ok",
-        (DiskRoom::Ample | DiskRoom::Scarce, false) => "starting",
+        (DiskRoom::Ample | DiskRoom::Scarce, false) => "no_leader",
     };
     let mut out = Vec::new();
     let mut object = Object::new(&mut out);

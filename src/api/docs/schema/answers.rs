@@ -421,7 +421,8 @@ pub(in crate::api) struct Health {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct NodeHealth {
-    /// `ok`, `starting` or `disk_full`.
+    /// `ok`; `no_leader` while a partition has none that this node knows, as at a start or without a majority; or
+    /// `disk_full`.
     status: String,
     version: String,
     /// Why it should not lead anything; empty if it may.
