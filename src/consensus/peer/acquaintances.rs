@@ -146,7 +146,9 @@ impl Ends {
 
     /// The marks of those that are there now.
     fn marks(&self) -> impl Iterator<Item = Mark> {
-        let answers = |link: &Weak<Link>| link.upgrade().is_some_and(|link| link.is_open());
+        let answers = |link: &Weak<Link>| {
+            link.upgrade().is_some_and(|link| link.is_open() && link.has_heard_within(HEARD_LATELY))
+        };
         let reached = self.reached.iter().filter(move |(_, link)| answers(link)).map(|(mark, _)| *mark);
         self.callers().map(|caller| caller.mark).chain(reached)
     }

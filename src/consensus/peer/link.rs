@@ -58,6 +58,9 @@ struct Shared {
     open: AtomicBool,
     /// The other end has shown that it is there since somebody last looked.
     heard: AtomicBool,
+    /// When the connection began, and how long after that something came last.
+    since: Instant,
+    came_ms: AtomicU64,
 }
 
 impl Shared {
@@ -94,6 +97,8 @@ impl Link {
             next: AtomicU64::new(1),
             open: AtomicBool::new(true),
             heard: AtomicBool::new(false),
+            since: Instant::now(),
+            came_ms: AtomicU64::new(0),
         });
         let (reader, writer) = tokio::io::split(Watched { stream, shared: shared.clone() });
         let mut tasks = JoinSet::new();
@@ -113,6 +118,13 @@ impl Link {
     /// Whether anything can be asked.
     pub(super) fn is_open(&self) -> bool {
         self.shared.open.load(Ordering::SeqCst)
+    }
+
+    /// Whether anything came within this time. A connection on which nothing is asked may be open long after the other
+    /// end has died.
+    pub(super) fn has_heard_within(&self, time: Duration) -> bool {
+        let came = Duration::from_millis(self.shared.came_ms.load(Ordering::Relaxed));
+        self.shared.since.elapsed().saturating_sub(came) < time
     }
 
     /// Asks, and waits for the answer until the deadline.
@@ -166,6 +178,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
             self.shared.heard.store(true, Ordering::Relaxed);
+            let came = self.shared.since.elapsed().as_millis() as u64;
+            self.shared.came_ms.store(came, Ordering::Relaxed);
         }
         read
     }

@@ -148,19 +148,26 @@ async fn a_copy_is_turned_away_as_long_as_the_original_is_heard() {
     assert!(meet(copy, 2, node(2), &known).await.is_ok(), "it has hung up");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn of_two_that_run_as_one_node_the_one_at_its_address_is_the_node() {
     let known = Acquaintances::default();
     let (original, copy) = (node(1), Me { marks: marks(&[1, 2]), ..node(1) });
     let asks = |me: &Me| meet(me.clone(), 2, node(2), &known);
     let copys = known.connected(&copy.introduction());
     assert!(asks(&original).await.is_err(), "the copy came first");
-    let (near, far) = duplex(4096);
+    let (near, _far) = duplex(4096);
     let link = Arc::new(Link::start(near));
     known.reached(&original.introduction(), &link);
     assert!(copys.is_displaced());
     assert!(asks(&copy).await.is_err(), "the original answers");
     assert!(asks(&original).await.is_ok());
+    tokio::time::advance(Duration::from_secs(4)).await;
+    assert!(link.is_open());
+    assert!(asks(&copy).await.is_ok(), "nothing was heard of it: its machine may have died");
+    let (near, far) = duplex(4096);
+    let link = Arc::new(Link::start(near));
+    known.reached(&original.introduction(), &link);
+    assert!(asks(&copy).await.is_err());
     drop(far);
     while link.is_open() {
         tokio::task::yield_now().await;
