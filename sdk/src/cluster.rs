@@ -56,7 +56,7 @@ pub struct ClusterNode {
     pub leads: u64,
     /// How many partitions it has a vote in.
     pub votes: u64,
-    /// Why it should not lead: `disk_full`, `disk_slow`, `clock_off`, `cut_off`.
+    /// Why it should not lead: `disk_full`, `disk_slow`, `clock_off`, `cut_off`, `disk_scarce`.
     pub unfit: Vec<String>,
     /// How far its clock is ahead of the asked node's, if that is known.
     pub clock_ahead_ms: Option<i64>,

@@ -12,7 +12,7 @@ use crate::consensus::{GroupView, Membership, NodeChange, NodeConflict, NodeReco
 use crate::engine::model::{PartitionId, Timestamp};
 use crate::points::{self, Point};
 
-use super::fitness::Unfit;
+use super::fitness::{Ability, Unfit};
 use super::handle::Handle;
 use super::passing::{Answer, Ask};
 use super::request::Error;
@@ -79,9 +79,10 @@ pub struct ClusterView {
 }
 
 impl ClusterView {
-    /// The nodes that can lead instead of one.
-    pub(super) fn heirs(&self, of: u64) -> BTreeSet<u64> {
-        let able = self.nodes.iter().filter(|node| node.reachable && node.unfit.is_empty());
+    /// The nodes that can lead instead of one, if they will do.
+    pub(super) fn heirs(&self, of: u64, will_do: impl Fn(Ability) -> bool) -> BTreeSet<u64> {
+        let will_do = |node: &&NodeView| node.reachable && will_do(Ability::of(&node.unfit));
+        let able = self.nodes.iter().filter(will_do);
         able.map(|node| node.record.id).filter(|id| *id != of).collect()
     }
 }
@@ -172,8 +173,11 @@ impl Handle {
     pub async fn leave(&self) {
         self.inner.leaving.store(true, Ordering::SeqCst);
         points::cross(Point::LeaveBegun).await;
-        let heirs = self.cluster().await.heirs(self.inner.consensus.node());
-        self.inner.consensus.hand_over(|_, node| heirs.contains(&node)).await;
+        let view = self.cluster().await;
+        for least in [Ability::Full, Ability::Some] {
+            let heirs = view.heirs(self.inner.consensus.node(), |other| other >= least);
+            self.inner.consensus.hand_over(|_, node| heirs.contains(&node)).await;
+        }
         points::cross(Point::LeaveDone).await;
     }
 

@@ -51,11 +51,14 @@ pub enum Unfit {
     ClockOff,
     /// It reaches the others, and too few of them can call it.
     CutOff,
+    /// Its disk is nearly full: where it leads no new executions are taken.
+    DiskScarce,
 }
 
 impl Unfit {
     /// All there are.
-    pub const ALL: [Self; 4] = [Self::DiskFull, Self::DiskSlow, Self::ClockOff, Self::CutOff];
+    pub const ALL: [Self; 5] =
+        [Self::DiskFull, Self::DiskSlow, Self::ClockOff, Self::CutOff, Self::DiskScarce];
 
     /// A stable word for it.
     #[must_use]
@@ -65,6 +68,28 @@ impl Unfit {
             Self::DiskSlow => "disk_slow",
             Self::ClockOff => "clock_off",
             Self::CutOff => "cut_off",
+            Self::DiskScarce => "disk_scarce",
+        }
+    }
+}
+
+/// How well a node can lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Ability {
+    /// It should not.
+    Poor,
+    /// What runs goes on there, and nothing new begins.
+    Some,
+    /// There is nothing against it.
+    Full,
+}
+
+impl Ability {
+    pub(super) fn of(unfit: &BTreeSet<Unfit>) -> Self {
+        match unfit.iter().find(|why| **why != Unfit::DiskScarce) {
+            Some(_) => Self::Poor,
+            None if unfit.is_empty() => Self::Full,
+            None => Self::Some,
         }
     }
 }
@@ -162,6 +187,7 @@ impl Fitness {
         let cut_off = state.missed.lasts(());
         state.set(Unfit::CutOff, cut_off);
         state.set(Unfit::DiskFull, room == DiskRoom::Full);
+        state.set(Unfit::DiskScarce, room == DiskRoom::Scarce);
         state.note_delay(delay);
         let off_from = if before.contains(&Unfit::ClockOff) { CLOCK_RIGHT_MS } else { CLOCK_OFF_MS };
         // What was found when there were enough to tell says nothing of now: its own may have been put right since, and
@@ -231,13 +257,16 @@ impl Handle {
         for why in changed {
             let (reason, holds) = (why.as_str(), unfit.contains(&why));
             metrics::gauge!("everstep_unfit", "reason" => reason).set(f64::from(u8::from(holds)));
-            if holds {
+            if holds && why == Unfit::DiskScarce {
+                tracing::warn!(reason, "nodes with more room should lead");
+            } else if holds {
                 tracing::error!(reason, ?delay, ?clocks, callers, "this node should not lead");
             } else {
                 tracing::info!(reason, "this node may lead again");
             }
         }
-        let heirs = view.heirs(me);
+        let ability = Ability::of(&unfit);
+        let heirs = view.heirs(me, |other| other > ability);
         self.inner.fitness.look(view, me);
         let reached = |id: u64| view.nodes.iter().any(|node| node.record.id == id && node.reachable);
         let unled = view.partitions.iter().filter(|it| !it.leader.is_some_and(reached)).count();
@@ -334,7 +363,11 @@ mod tests {
         let fitness = Fitness::default();
         fitness.note(DiskRoom::Full, Duration::ZERO, &[0], true);
         assert!(fitness.unfit().contains(&Unfit::DiskFull));
+        assert_eq!(Ability::of(&fitness.unfit()), Ability::Poor);
         fitness.note(DiskRoom::Scarce, Duration::ZERO, &[0], true);
-        assert!(fitness.unfit().is_empty());
+        assert_eq!(fitness.unfit(), BTreeSet::from([Unfit::DiskScarce]));
+        assert_eq!(Ability::of(&fitness.unfit()), Ability::Some, "better than none at all");
+        fitness.note(DiskRoom::Ample, Duration::ZERO, &[0], true);
+        assert_eq!(Ability::of(&fitness.unfit()), Ability::Full);
     }
 }

@@ -125,8 +125,8 @@ fn voters(
         let most = wanted.iter().copied().max_by_key(|id| (load(id), *id)).expect("it is not empty");
         wanted.remove(&most);
     }
-    // One replica at a time moves from the fullest node to the emptiest.
-    let fullest = wanted.iter().copied().max_by_key(|id| (load(id), *id));
+    // One replica at a time moves from the fullest node to the emptiest, first from one that does not answer.
+    let fullest = wanted.iter().copied().max_by_key(|id| (!answering.now.contains(id), load(id), *id));
     let emptiest = others.iter().copied().find(|id| !wanted.contains(id));
     if let (Some(fullest), Some(emptiest)) = (fullest, emptiest)
         && missing == 0
@@ -381,6 +381,16 @@ mod tests {
         assert_eq!(next, BTreeSet::from([2, 3]));
         assert!(!answers.majority(&next), "node 3 is down, and with node 1 gone node 2 would be alone");
         assert!(answering(&[1, 2, 3]).majority(&next));
+    }
+
+    #[test]
+    fn a_new_node_gets_the_votes_of_one_that_does_not_answer_first() {
+        let votes = BTreeMap::from([(1, 5), (2, 5), (3, 5)]);
+        let chosen = |now: &[u64]| {
+            voters(&group(2, &[1, 2, 3], &[]), &active(&[1, 2, 3, 4]), &answering(now), &votes, 3)
+        };
+        assert_eq!(chosen(&[2, 3, 4]), BTreeSet::from([2, 3, 4]));
+        assert_eq!(chosen(&[1, 2, 3, 4]), BTreeSet::from([1, 2, 4]));
     }
 
     #[test]

@@ -19,16 +19,20 @@
 //! A database that is opened *stamped* counts its syncs, in itself and in a small file beside it, and is refused
 //! when it is behind that file.
 //!
+//! sled writes a new index beside the old one before it takes its place, and at the next start takes the newest by
+//! name: also one that a kill or a full disk has left half written. So these are removed before it looks.
+//!
 //! Caveats: sled panics on some damage, so opening and reading run behind `catch_unwind`. Its pages are cached by
 //! their size on disk; the memory in use is up to twice the cache capacity.
 
-use std::fs::File;
-use std::io;
+use std::cell::Cell;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
 use std::ops::Bound;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use super::memory::is_void;
@@ -115,6 +119,23 @@ fn sync_directories(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Removes what sled began to write when it was opened last and did not finish. Whoever opens the database is alone with
+/// it.
+fn remove_unfinished(path: &Path) -> Result<()> {
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(Error::open(path))?,
+    };
+    for entry in entries {
+        let file = entry.map_err(Error::open(path))?.path();
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(&file).map_err(Error::open(&file))?;
+        }
+    }
+    Ok(())
+}
+
 impl SledStore {
     /// Opens or creates the database in the directory `path`, with a page cache of `cache_bytes`.
     ///
@@ -138,6 +159,7 @@ impl SledStore {
     }
 
     fn open_with(path: &Path, cache_bytes: u64, stamping: Stamping) -> Result<Self> {
+        remove_unfinished(path)?;
         let config = sled::Config::new()
             .path(path)
             .cache_capacity(cache_bytes)
@@ -389,9 +411,30 @@ fn open_tree(path: &Path, config: &sled::Config) -> Result<sled::Db> {
     guarded(path, "open", || config.open())
 }
 
+thread_local! {
+    static IN_SLED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Catches a panic, which is not printed: it becomes an error that says the same.
+fn quietly<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let print = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if !IN_SLED.get() {
+                print(panic);
+            }
+        }));
+    });
+    IN_SLED.set(true);
+    let outcome = catch_unwind(AssertUnwindSafe(work));
+    IN_SLED.set(false);
+    outcome
+}
+
 /// Runs sled, whose panics on damaged files become errors.
 fn guarded<T>(path: &Path, doing: &str, work: impl FnOnce() -> sled::Result<T>) -> Result<T> {
-    let outcome = catch_unwind(AssertUnwindSafe(work));
+    let outcome = quietly(work);
     let error = match outcome {
         Ok(Ok(value)) => return Ok(value),
         Ok(Err(error)) => error,
@@ -400,8 +443,8 @@ fn guarded<T>(path: &Path, doing: &str, work: impl FnOnce() -> sled::Result<T>) 
                 .downcast_ref::<String>()
                 .map(String::as_str)
                 .or_else(|| panic.downcast_ref::<&str>().copied());
-            let what = format!("the database {}", path.display());
-            return Err(Error::corrupt(what, text.unwrap_or("an unknown place").to_owned()));
+            let (what, why) = (format!("the database {}", path.display()), text.unwrap_or("no reason"));
+            return Err(Error::corrupt(what, format!("an unknown place (sled says: {why})")));
         }
     };
     Err(match error {

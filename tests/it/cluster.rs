@@ -349,6 +349,32 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_disk_is_nearly_full_lets_those_with_room_lead() {
+    let percent = [50, 50, 50].map(|it| Arc::new(AtomicU64::new(it)));
+    let room = percent.clone();
+    let space = |node: usize| -> ReadSpace {
+        let free = room[node - 1].clone();
+        Arc::new(move || Ok(Space { free_bytes: free.load(Ordering::Relaxed), total_bytes: 100 }))
+    };
+    let cluster = Cluster::on_disks(|node| Some(space(node))).await;
+    let workflow = cluster.nodes[0].workflow(two_noops()).await;
+    percent[0].store(3, Ordering::Relaxed);
+    let scarce = |it: &Value, id| node_of(it, id)["unfit"] == json!(["disk_scarce"]);
+    cluster.until(1, |it| scarce(it, 1) && node_of(it, 1)["leads"] == 0 && is_settled(it, 3)).await;
+    for (n, server) in cluster.nodes.iter().enumerate() {
+        execute(server, &workflow, n).await;
+    }
+    for (others, free) in [(1, 3), (2, 0)] {
+        percent[others].store(free, Ordering::Relaxed);
+    }
+    let best = |it: &Value| scarce(it, 2) && node_of(it, 3)["leads"] == 0 && is_settled(it, 3);
+    cluster.until(1, best).await;
+    let path = format!("/api/workflows/{workflow}/execute");
+    let refused = cluster.nodes[1].call("POST", &path, Some(json!({}))).await;
+    assert_eq!(refused.status, 507, "nobody has room: {}", refused.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_whose_disk_is_full_leads_nothing_until_it_has_room() {
     let percent = Arc::new(AtomicU64::new(50));
     let free = percent.clone();

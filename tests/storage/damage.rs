@@ -116,6 +116,23 @@ fn damage_everywhere(damage: Damage) {
     assert!(seen > cases / 2, "only {seen} damages were seen: the test misses its aim");
 }
 
+/// As a kill or a full disk leaves it while the database is opened.
+#[test]
+fn an_index_that_was_left_half_written_is_no_damage() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("dir");
+    filled(&dir);
+    drop(open_dir(&dir));
+    let index = files(&dir).into_iter().find(|it| it.to_string_lossy().contains("snap.")).unwrap();
+    let bytes = fs::read(&index).unwrap();
+    for written in [0, 8, bytes.len() / 2] {
+        let unfinished = dir.join("log/snap.FFFFFFFFFFFFFFFF.generating");
+        fs::write(&unfinished, &bytes[..written]).unwrap();
+        assert!(!check(try_open_dir(&dir), "all is there"));
+        assert!(!unfinished.exists());
+    }
+}
+
 #[test]
 fn flipped_bits_are_never_served() {
     damage_everywhere(Damage::Flip);

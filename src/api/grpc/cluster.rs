@@ -94,6 +94,7 @@ const fn unfit(why: Unfit) -> v1::UnfitReason {
         Unfit::DiskSlow => v1::UnfitReason::DiskSlow,
         Unfit::ClockOff => v1::UnfitReason::ClockOff,
         Unfit::CutOff => v1::UnfitReason::CutOff,
+        Unfit::DiskScarce => v1::UnfitReason::DiskScarce,
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) async fn reserve(
     answer(StatusCode::CREATED, front.handle.reserve_node().await)
 }
 
-/// Moves everything off a node: its leaderships first, then its votes.
+/// Moves everything off a node, partition by partition: its leadership first, then its vote.
 ///
 /// Answers at once; `GET /api/cluster` shows how far it is. A node that neither leads nor votes can be stopped and
 /// removed. A node that drains already goes on draining.

@@ -124,7 +124,12 @@ impl Why {
                 )
             }
             Self::NoMajority { silent } => {
-                format!("{who} {has} no leader and no majority to elect one: {}", missing(silent))
+                let their = if partitions.len() == 1 { "its" } else { "their" };
+                format!(
+                    "{who} {has} no leader and no majority to elect one, unless {their} voters hear each other and not the \
+                     node that was asked: {}; ask another one too",
+                    missing(silent)
+                )
             }
         }
     }
@@ -186,6 +191,7 @@ fn unfit(why: &str) -> &str {
         "disk_slow" => "its disk is slow",
         "clock_off" => "its clock is off",
         "cut_off" => "the other nodes cannot call it",
+        "disk_scarce" => "its disk is nearly full",
         other => other,
     }
 }
@@ -334,8 +340,8 @@ mod tests {
     fn a_lost_majority_is_called_that() {
         let partitions = json!([partition(1, Some(2), &[1, 2, 3]), partition(2, None, &[1, 2, 3])]);
         let said = said(three([true, false, false]), partitions);
-        let second =
-            "partitions 1 and 2 have no leader and no majority to elect one: nodes 2 and 3 do not answer";
+        let second = "partitions 1 and 2 have no leader and no majority to elect one, unless their voters hear each \
+                      other and not the node that was asked: nodes 2 and 3 do not answer; ask another one too";
         assert_eq!(said[1], (Tone::Bad, second.to_owned()));
         assert_eq!(said[0].1, "1 of 3 nodes reachable; no partition has a leader");
     }

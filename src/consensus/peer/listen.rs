@@ -58,7 +58,7 @@ pub async fn listen(
 
 async fn serve(peers: &Peers, stream: TcpStream, tls: Option<&TlsSettings>) {
     let _ = stream.set_nodelay(true);
-    let from = stream.peer_addr().ok();
+    let from = stream.peer_addr().map(|from| from.to_string()).unwrap_or_default();
     let Some(tls) = tls else {
         return peers.host(Box::new(stream) as Box<dyn PeerStream>, |_| true).await;
     };
@@ -68,12 +68,12 @@ async fn serve(peers: &Peers, stream: TcpStream, tls: Option<&TlsSettings>) {
         }
         // Who gives up while it is greeted proves nothing: after a pause of this node all others have.
         Ok(Err(error)) if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => {
-            tracing::debug!(?from, %error, "a connection ended before it was greeted");
+            tracing::debug!(from, %error, "a connection ended before it was greeted");
         }
         Ok(Err(error)) => {
-            let whence = from.map(|from| from.ip().to_string()).unwrap_or_default();
-            if let Some(unsaid) = peers.may_say(&whence) {
-                tracing::warn!(?from, %error, unsaid, "somebody without a certificate of this cluster");
+            let whence = from.rsplit_once(':').map_or(from.as_str(), |(address, _)| address);
+            if let Some(unsaid) = peers.may_say(whence) {
+                tracing::warn!(from, %error, unsaid, "somebody without a certificate of this cluster");
             }
         }
         Err(_) => tracing::debug!("a handshake took too long"),

@@ -53,6 +53,8 @@ pub(in crate::api) enum UnfitReason {
     ClockOff,
     /// It reaches the others, and half of the cluster or more cannot call it.
     CutOff,
+    /// Its disk is nearly full: where it leads no new executions are taken.
+    DiskScarce,
 }
 
 /// A node of the cluster, and how it stands.
