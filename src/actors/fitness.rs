@@ -3,8 +3,9 @@
 //! A node can be alive, vote, and still be the wrong one to lead: its disk is full or slow, its clock is far from
 //! everybody else's, or it reaches the others and they cannot call it, so that nothing is passed on to it, and what it
 //! follows does not arrive: until they can, it passes on what it is asked. Each look asks all nodes how they stand. A
-//! node that finds itself unfit while fit ones answer stands in no election any more
-//! and hands its leaderships to them; when it is fit again it takes part as before.
+//! node that finds itself unfit while fit ones answer stands in no election any more and hands its leaderships to them;
+//! when it is fit again it takes part as before. One whose disk is nearly full does so where others have more room, and
+//! is still better than one that is unfit for another reason.
 //!
 //! A node whose fellows are unfit too goes on, and one stands where nobody has led for a second: a slow leader is better
 //! than none. One that cannot hear enough clocks to know whose is wrong believes its own.

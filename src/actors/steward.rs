@@ -14,6 +14,8 @@ use crate::engine::model::PartitionId;
 use crate::points::{self, Point};
 
 use super::answering::{Answering, Declined};
+use super::cluster::NodeView;
+use super::fitness::Ability;
 use super::handle::Handle;
 use super::route::is_leading;
 
@@ -63,7 +65,10 @@ async fn next(handle: &Handle, answering: &mut Answering, settled: bool) -> Opti
     let mut nodes: Vec<NodeRecord> = handle.inner.consensus.machine(PartitionId::CATALOGUE).nodes();
     nodes.retain(|node| node.incarnation != 0);
     let reachable = view.nodes.iter().filter(|node| node.reachable);
-    let fit = reachable.clone().filter(|node| node.unfit.is_empty()).map(|node| node.record.id).collect();
+    let ability = |node: &&NodeView| Ability::of(&node.unfit);
+    let best = reachable.clone().map(|node| ability(&node)).max();
+    let fit = reachable.clone().filter(|node| ability(node) > Ability::Poor && Some(ability(node)) == best);
+    let fit = fit.map(|node| node.record.id).collect();
     answering.note(nodes.iter().map(|node| node.id), reachable.map(|node| node.record.id).collect());
     let mut votes: BTreeMap<u64, usize> = BTreeMap::new();
     for group in &view.partitions {
