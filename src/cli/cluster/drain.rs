@@ -43,7 +43,7 @@ async fn wait(cluster: Cluster<'_>, args: &DrainArgs) -> Result<(), Failure> {
             output::note(&format!("node {} has drained: it can be stopped and removed", args.id));
             return Ok(());
         }
-        let now = left(node);
+        let now = format!("{} left", words::holds(node));
         if now != said {
             output::note(&format!("node {}: {now}", args.id));
             said = now;
@@ -64,10 +64,6 @@ fn is_undone(node: &ClusterNode, heard: &mut bool) -> bool {
     let drains = node.status == "draining";
     *heard |= drains;
     *heard && !drains
-}
-
-fn left(node: &ClusterNode) -> String {
-    format!("{} leaderships and {} votes left", node.leads, node.votes)
 }
 
 #[cfg(test)]

@@ -167,12 +167,7 @@ fn of_node(status: &ClusterStatus, node: &ClusterNode) -> Option<(Tone, String)>
     if node.status == "draining" {
         return Some(match (node.leads, node.votes) {
             (0, 0) => (Tone::Good, format!("node {id} has drained: it can be stopped and removed")),
-            (0, votes) => (Tone::Good, format!("node {id} drains: {} left", plural(votes, "vote", "votes"))),
-            (leads, votes) => {
-                let leads = plural(leads, "leadership", "leaderships");
-                let votes = plural(votes, "vote", "votes");
-                (Tone::Good, format!("node {id} drains: {leads} and {votes} left"))
-            }
+            _ => (Tone::Good, format!("node {id} drains: {} left", holds(node))),
         });
     }
     if lacks < BEHIND_WORTH_A_WORD {
@@ -183,6 +178,15 @@ fn of_node(status: &ClusterStatus, node: &ClusterNode) -> Option<(Tone, String)>
         return Some((Tone::Good, format!("node {id} is catching up: {lacks}")));
     }
     Some((Tone::Warning, format!("node {id} is {lacks}")))
+}
+
+/// What a node leads and votes in, as far as there is something.
+pub(super) fn holds(node: &ClusterNode) -> String {
+    let votes = plural(node.votes, "vote", "votes");
+    if node.leads == 0 {
+        return votes;
+    }
+    format!("{} and {votes}", plural(node.leads, "leadership", "leaderships"))
 }
 
 fn unfit(why: &str) -> &str {
