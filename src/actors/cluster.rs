@@ -174,7 +174,7 @@ impl Handle {
         self.inner.leaving.store(true, Ordering::SeqCst);
         points::cross(Point::LeaveBegun).await;
         let view = self.cluster().await;
-        for least in [Ability::Full, Ability::Some] {
+        for least in [Ability::Good, Ability::Fair] {
             let heirs = view.heirs(self.inner.consensus.node(), |other| other >= least);
             self.inner.consensus.hand_over(|_, node| heirs.contains(&node)).await;
         }

@@ -80,18 +80,17 @@ pub(super) enum Ability {
     /// It should not.
     Poor,
     /// What runs goes on there, and nothing new begins.
-    Some,
+    Fair,
     /// There is nothing against it.
-    Full,
+    Good,
 }
 
 impl Ability {
     pub(super) fn of(unfit: &BTreeSet<Unfit>) -> Self {
-        match unfit.iter().find(|why| **why != Unfit::DiskScarce) {
-            Some(_) => Self::Poor,
-            None if unfit.is_empty() => Self::Full,
-            None => Self::Some,
+        if unfit.iter().any(|why| *why != Unfit::DiskScarce) {
+            return Self::Poor;
         }
+        if unfit.is_empty() { Self::Good } else { Self::Fair }
     }
 }
 
@@ -367,8 +366,8 @@ mod tests {
         assert_eq!(Ability::of(&fitness.unfit()), Ability::Poor);
         fitness.note(DiskRoom::Scarce, Duration::ZERO, &[0], true);
         assert_eq!(fitness.unfit(), BTreeSet::from([Unfit::DiskScarce]));
-        assert_eq!(Ability::of(&fitness.unfit()), Ability::Some, "better than none at all");
+        assert_eq!(Ability::of(&fitness.unfit()), Ability::Fair, "better than none at all");
         fitness.note(DiskRoom::Ample, Duration::ZERO, &[0], true);
-        assert_eq!(Ability::of(&fitness.unfit()), Ability::Full);
+        assert_eq!(Ability::of(&fitness.unfit()), Ability::Good);
     }
 }
