@@ -20,7 +20,8 @@
 //! when it is behind that file.
 //!
 //! sled writes a new index beside the old one before it takes its place, and at the next start takes the newest by
-//! name: also one that a kill or a full disk has left half written. So these are removed before it looks.
+//! name: also one that a kill or a full disk has left half written. So such a one is removed before it looks. One that
+//! was finished and not renamed stays: what came after it counts on it.
 //!
 //! Caveats: sled panics on some damage, so opening and reading run behind `catch_unwind`. Its pages are cached by
 //! their size on disk; the memory in use is up to twice the cache capacity.
@@ -129,11 +130,19 @@ fn remove_unfinished(path: &Path) -> Result<()> {
     for entry in entries {
         let file = entry.map_err(Error::open(path))?.path();
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with("snap.") && name.ends_with(".generating") {
+        let begun = name.starts_with("snap.") && name.ends_with(".generating");
+        if begun && !is_finished(&fs::read(&file).map_err(Error::open(&file))?) {
             fs::remove_file(&file).map_err(Error::open(&file))?;
         }
     }
     Ok(())
+}
+
+/// Whether sled wrote all of an index: its length in eight bytes and its checksum in four come last.
+fn is_finished(file: &[u8]) -> bool {
+    let Some((rest, checksum)) = file.split_last_chunk::<4>() else { return false };
+    let Some((index, _length)) = rest.split_last_chunk::<8>() else { return false };
+    !index.is_empty() && crc32fast::hash(index) == u32::from_le_bytes(*checksum)
 }
 
 impl SledStore {

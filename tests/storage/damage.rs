@@ -131,6 +131,9 @@ fn an_index_that_was_left_half_written_is_no_damage() {
         assert!(!check(try_open_dir(&dir), "all is there"));
         assert!(!unfinished.exists());
     }
+    // As a power cut leaves it between its last byte and its new name.
+    fs::rename(&index, dir.join(format!("{}.generating", index.display()))).unwrap();
+    assert!(!check(try_open_dir(&dir), "all is there"));
 }
 
 #[test]
