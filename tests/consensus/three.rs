@@ -71,7 +71,8 @@ async fn the_others_go_on_without_a_leader_that_was_cut_off() {
 
     cluster.network.heal();
     let lonely = tokio::time::timeout(PATIENCE, lonely).await.unwrap().unwrap();
-    assert!(lonely.is_err(), "no quorum had it: {lonely:?}");
+    // Asked for late, on a busy machine, it may have reached the new leadership, whose fence refuses it.
+    assert!(!matches!(lonely, Ok(Ok(_))), "no quorum had it: {lonely:?}");
     cluster.caught_up(old, 2).await;
     let seen = cluster.nodes[&old].handle.machine(PARTITION).record(&tenant(), execution(1)).unwrap();
     assert_eq!(seen.unwrap().execution.version, 1, "what no quorum had is gone");
