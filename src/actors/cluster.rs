@@ -174,10 +174,12 @@ impl Handle {
         self.inner.leaving.store(true, Ordering::SeqCst);
         points::cross(Point::LeaveBegun).await;
         let view = self.cluster().await;
-        for least in [Ability::Good, Ability::Fair] {
-            let heirs = view.heirs(self.inner.consensus.node(), |other| other >= least);
-            self.inner.consensus.hand_over(|_, node| heirs.contains(&node)).await;
-        }
+        let heirs = |ability| view.heirs(self.inner.consensus.node(), |other| other == ability);
+        let (good, fair) = (heirs(Ability::Good), heirs(Ability::Fair));
+        let takes = |voters: &BTreeSet<u64>, node| {
+            good.contains(&node) || fair.contains(&node) && good.is_disjoint(voters)
+        };
+        self.inner.consensus.hand_over(takes).await;
         points::cross(Point::LeaveDone).await;
     }
 

@@ -1,8 +1,9 @@
 //! Walks through a data directory and says everything that is wrong with it.
 //!
 //! The node must be stopped. Nothing of the log, the state or the hard state is changed, and no file is added;
-//! sled itself tidies its file when it is opened, as it does at each start. Where that cannot be written, in a
-//! backup that was mounted for reading for example, a copy of both databases is looked at in its place.
+//! sled itself tidies its file when it is opened, as it does at each start, and an index that a start left half written
+//! goes. Where that cannot be written, in a backup that was mounted for reading for example, a copy of both databases is
+//! looked at in its place.
 //!
 //! What counts is what would be served: every entry of the log, every value of the state, the hard state with its hint,
 //! the identity, the format. Damage where nothing is kept is none: in the room of a file that is not in use, in what a

@@ -81,7 +81,10 @@ pub(super) async fn run(globals: &Globals, command: ClusterCommand) -> Result<Ex
         ClusterCommand::Undrain { id } => output::show_one(format, &cluster.undrain_node(id).await?)?,
         ClusterCommand::Remove { id, force } => {
             let node = cluster.remove_node(id, force).await?;
-            if let Some(few) = words::few(&cluster.status().await?, Some(id)) {
+            // It is removed, whether or not what that means can be told.
+            if let Ok(status) = cluster.status().await
+                && let Some(few) = words::few(&status, Some(id))
+            {
                 output::note(&few);
             }
             output::show_one(format, &node)?;

@@ -232,7 +232,8 @@ fn replicas(status: &ClusterStatus) -> Option<(Tone, String)> {
     let lacking = led.filter(|it| (it.voters.len() as u64) < status.replicas);
     let lacking: Vec<u64> = lacking.map(|it| u64::from(it.partition)).collect();
     let who = named("partition", &lacking);
-    (!lacking.is_empty()).then(|| (Tone::Good, format!("{who} {} another replica made", has(&lacking))))
+    let get = if lacking.len() == 1 { "gets" } else { "get" };
+    (!lacking.is_empty()).then(|| (Tone::Good, format!("{who} {get} another replica")))
 }
 
 /// What it means that there are fewer active nodes than partitions are to have replicas. Who answers may not have heard
@@ -360,10 +361,7 @@ mod tests {
                    add` begins another node";
         let two = json!([node(1, "active", true), node(2, "active", true), node(3, "draining", true)]);
         assert!(texts(two, &[1, 2]).contains(&few_said.to_owned()));
-        assert_eq!(
-            texts(three([true; 3]), &[1]).last().unwrap(),
-            "partitions 0 and 1 have another replica made"
-        );
+        assert_eq!(texts(three([true; 3]), &[1]).last().unwrap(), "partitions 0 and 1 get another replica");
         assert_eq!(texts(three([true; 3]), &[1, 2, 3]), [""; 0]);
         let status = json!({"replicas": 3, "nodes": three([true; 3])});
         let status = serde_json::from_value(status).unwrap();

@@ -10,17 +10,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use crate::storage::{Mark, Marks};
 
-use super::link::Link;
+use super::link::{LastHeard, Link};
 
 /// Who was heard within this time runs. Nodes ask each other every second.
 const HEARD_LATELY: Duration = Duration::from_secs(3);
@@ -158,20 +157,18 @@ impl Ends {
 #[derive(Debug)]
 pub(super) struct Presence {
     mark: Mark,
-    since: Instant,
-    heard_ms: AtomicU64,
+    heard: LastHeard,
     displaced: AtomicBool,
 }
 
 impl Presence {
     /// It has just said something.
     pub(super) fn heard(&self) {
-        self.heard_ms.store(self.since.elapsed().as_millis() as u64, Ordering::Relaxed);
+        self.heard.note();
     }
 
     fn lately(&self) -> bool {
-        let heard = Duration::from_millis(self.heard_ms.load(Ordering::Relaxed));
-        self.since.elapsed().saturating_sub(heard) < HEARD_LATELY
+        self.heard.is_within(HEARD_LATELY)
     }
 
     /// Another process has turned out to be this node: this one is not listened to any more.
@@ -243,9 +240,8 @@ impl Acquaintances {
 
     /// Somebody asks here as long as this is kept.
     pub(super) fn connected(&self, who: &Introduction) -> Arc<Presence> {
-        let (mark, since) = (who.marks.last(), Instant::now());
-        let (heard_ms, displaced) = (AtomicU64::new(0), AtomicBool::new(false));
-        let presence = Arc::new(Presence { mark, since, heard_ms, displaced });
+        let (heard, displaced) = (LastHeard::default(), AtomicBool::new(false));
+        let presence = Arc::new(Presence { mark: who.marks.last(), heard, displaced });
         let mut ends = self.ends();
         let ends = ends.entry(who.node).or_default();
         ends.tidy();

@@ -42,6 +42,30 @@ const MUCH_BYTES: usize = BUFFER_BYTES / 2;
 /// election and a half. Looks are counted, not time, so that a process that was stopped itself blames nobody.
 const SILENT_LOOKS_MAX: u32 = 4;
 
+/// When something came last on a connection, which counts as coming itself.
+#[derive(Debug)]
+pub(super) struct LastHeard {
+    since: Instant,
+    after_ms: AtomicU64,
+}
+
+impl Default for LastHeard {
+    fn default() -> Self {
+        Self { since: Instant::now(), after_ms: AtomicU64::new(0) }
+    }
+}
+
+impl LastHeard {
+    pub(super) fn note(&self) {
+        self.after_ms.store(self.since.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_within(&self, time: Duration) -> bool {
+        let after = Duration::from_millis(self.after_ms.load(Ordering::Relaxed));
+        self.since.elapsed().saturating_sub(after) < time
+    }
+}
+
 /// One connection.
 pub(super) struct Link {
     frames: mpsc::Sender<Frame>,
@@ -58,9 +82,7 @@ struct Shared {
     open: AtomicBool,
     /// The other end has shown that it is there since somebody last looked.
     heard: AtomicBool,
-    /// When the connection began, and how long after that something came last.
-    since: Instant,
-    came_ms: AtomicU64,
+    came: LastHeard,
 }
 
 impl Shared {
@@ -97,8 +119,7 @@ impl Link {
             next: AtomicU64::new(1),
             open: AtomicBool::new(true),
             heard: AtomicBool::new(false),
-            since: Instant::now(),
-            came_ms: AtomicU64::new(0),
+            came: LastHeard::default(),
         });
         let (reader, writer) = tokio::io::split(Watched { stream, shared: shared.clone() });
         let mut tasks = JoinSet::new();
@@ -123,8 +144,7 @@ impl Link {
     /// Whether anything came within this time. A connection on which nothing is asked may be open long after the other
     /// end has died.
     pub(super) fn has_heard_within(&self, time: Duration) -> bool {
-        let came = Duration::from_millis(self.shared.came_ms.load(Ordering::Relaxed));
-        self.shared.since.elapsed().saturating_sub(came) < time
+        self.shared.came.is_within(time)
     }
 
     /// Asks, and waits for the answer until the deadline.
@@ -178,8 +198,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
             self.shared.heard.store(true, Ordering::Relaxed);
-            let came = self.shared.since.elapsed().as_millis() as u64;
-            self.shared.came_ms.store(came, Ordering::Relaxed);
+            self.shared.came.note();
         }
         read
     }
