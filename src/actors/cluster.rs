@@ -104,7 +104,7 @@ pub struct NodeView {
     pub unfit: BTreeSet<Unfit>,
     /// Which of the partitions it leads have attempts in flight that should not be lost without need.
     pub(super) dear: BTreeSet<u16>,
-    /// The nodes that it has not reached for a while.
+    /// The nodes that do not answer it, be it a hiccup or not.
     pub(super) misses: BTreeSet<u64>,
     /// How far its clock is ahead of the asked node's, give or take the time an answer takes.
     pub clock_ahead_ms: Option<i64>,
@@ -121,7 +121,7 @@ pub(crate) struct Standing {
     pub(crate) now: Timestamp,
     /// In which partitions attempts are in flight that should not be lost without need.
     pub(crate) dear: BTreeSet<u16>,
-    /// The nodes that it has not reached for a while.
+    /// The nodes that do not answer it, be it a hiccup or not.
     pub(crate) misses: BTreeSet<u64>,
 }
 

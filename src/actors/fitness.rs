@@ -131,6 +131,11 @@ impl<K: Ord + Copy> Since<K> {
     fn lasts(&self, key: K) -> bool {
         self.0.get(&key).is_some_and(|since| since.elapsed() >= HICCUP)
     }
+
+    /// Whether some of it may be one.
+    fn is_new(&self) -> bool {
+        self.0.values().any(|since| since.elapsed() < HICCUP)
+    }
 }
 
 impl Fitness {
@@ -157,16 +162,15 @@ impl Fitness {
         self.state().unfit.contains(&Unfit::CutOff)
     }
 
-    /// The nodes that have not answered this one for a while.
+    /// The nodes that do not answer this one, be it a hiccup or not.
     pub(super) fn misses(&self) -> BTreeSet<u64> {
-        let state = self.state();
-        state.silent.0.keys().copied().filter(|node| state.silent.lasts(*node)).collect()
+        self.state().silent.0.keys().copied().collect()
     }
 
-    /// Whether a node has not answered that did before.
-    pub(super) fn has_just_missed(&self) -> bool {
+    /// Whether something has begun that may be a hiccup: a node does not answer, or the others do not reach this one.
+    pub(super) fn is_in_doubt(&self) -> bool {
         let state = self.state();
-        state.silent.0.keys().any(|node| !state.silent.lasts(*node))
+        state.silent.is_new() || state.missed.is_new()
     }
 
     /// Whether a node has not answered this one for a while.
@@ -182,7 +186,7 @@ impl Fitness {
     fn note(&self, room: DiskRoom, delay: Duration, clocks: &[i64], called: bool) -> BTreeSet<Unfit> {
         let mut state = self.state();
         let before = state.unfit.clone();
-        // Those who missed it for a while find it again within a second.
+        // Timed here, not by those who miss it: after the end of an outage they find it again within a second.
         state.missed.note((!called).then_some(()).into_iter());
         let cut_off = state.missed.lasts(());
         state.set(Unfit::CutOff, cut_off);
@@ -334,10 +338,11 @@ mod tests {
     async fn what_lasts_is_no_hiccup() {
         let mut since = Since::default();
         since.note([1, 2].into_iter());
-        assert!(!since.lasts(2));
+        assert!(!since.lasts(2) && since.is_new());
         tokio::time::advance(HICCUP).await;
+        assert!(!since.is_new());
         since.note([2, 3].into_iter());
-        assert!(since.lasts(2) && !since.lasts(3) && !since.lasts(1));
+        assert!(since.lasts(2) && !since.lasts(3) && !since.lasts(1) && since.is_new());
     }
 
     #[tokio::test(start_paused = true)]
@@ -347,8 +352,10 @@ mod tests {
         let fitness = Fitness::default();
         let note = |called| fitness.note(DiskRoom::Ample, Duration::ZERO, &[0], called);
         assert!(note(false).is_empty(), "it has just come back");
+        assert!(fitness.is_in_doubt(), "it is looked again soon");
         tokio::time::advance(HICCUP).await;
         assert_eq!(note(false), BTreeSet::from([Unfit::CutOff]));
+        assert!(!fitness.is_in_doubt());
         assert!(fitness.is_cut_off());
         assert_eq!(note(true), BTreeSet::from([Unfit::CutOff]));
         assert!(fitness.unfit().is_empty() && !fitness.is_cut_off());

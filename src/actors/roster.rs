@@ -18,8 +18,8 @@ use super::request::Error;
 /// Between two looks at the others.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Between two looks while it is not known who leads, or whether somebody is gone: at a start, and after the fall of a
-/// node.
+/// Between two looks while it is not known who leads, or whether somebody is gone or this node cannot be called: at a
+/// start, after the fall of a node, and when a network begins to fail.
 const LOOK_SOON: Duration = Duration::from_millis(200);
 
 /// Between two marks: a copy of the directory that is older than that is known when it comes back.
@@ -102,7 +102,7 @@ async fn look_around(handle: &Handle) {
             ask_around(handle).await;
         }
         let all_led = handle.health().iter().all(|partition| partition.leader.is_some());
-        let settled = all_led && !handle.inner.fitness.has_just_missed();
+        let settled = all_led && !handle.inner.fitness.is_in_doubt();
         tokio::time::sleep(if settled { LOOK_EVERY } else { LOOK_SOON }).await;
     }
 }
