@@ -139,6 +139,8 @@ impl Told {
                 self.end(step, number, if lost { Ended::Lost } else { Ended::Failed }, violations);
             }
             Some("cancelled") => self.cancelled = true,
+            // Somebody wanted it to go on after all.
+            Some("retried") => self.cancelled = false,
             _ => {}
         }
     }

@@ -1,8 +1,8 @@
 //! W3: what may follow what in a history, in a small model that was written from the documentation alone.
 //!
 //! An execution runs, is paused, or is over. A step is idle, in flight, waiting (for the end of a backoff or for a time),
-//! stopped for good, or done. Each event says from which of these it leads to which; everything else is a breach. The
-//! steps of the given order follow one another: none begins before the one before it is done.
+//! stopped until a person tries it again, or done. Each event says from which of these it leads to which; everything
+//! else is a breach. The steps of the given order follow one another: none begins before the one before it is done.
 //!
 //! W5 in part: a start names the leadership that made it, and leaderships only grow.
 
@@ -26,7 +26,7 @@ enum Step {
     Idle,
     InFlight(u64),
     /// Another attempt comes, not before this time.
-    BackOff(u64, String),
+    BackOff(String),
     /// It waits for a time and has no attempts.
     Waits,
     /// There is no attempt left, or a person has to say what became of the last.
@@ -40,6 +40,8 @@ struct Reader<'a> {
     order: &'a [&'a str],
     life: Life,
     steps: BTreeMap<String, Step>,
+    /// The last attempt of each step. A retry counts on.
+    attempts: BTreeMap<String, u64>,
     epoch: u64,
 }
 
@@ -75,17 +77,21 @@ impl Reader<'_> {
                 Life::Over
             }
             ("failed", Life::Runs | Life::Paused) | ("cancelled", Life::Runs | Life::Paused) => Life::Over,
-            ("retried", Life::Over) => self.again(event),
+            ("retried", Life::Over | Life::Runs) => self.again(event)?,
             _ => return wrong("this does not come here"),
         };
         Ok(())
     }
 
-    /// A retry begins the steps it names anew.
-    fn again(&mut self, event: &Value) -> Life {
-        let named = event["steps"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        named.for_each(|step| drop(self.steps.remove(step)));
-        Life::Runs
+    /// A retry begins the steps it names anew: of an execution that runs, only such as are stuck.
+    fn again(&mut self, event: &Value) -> Result<Life, String> {
+        for name in event["steps"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            let step = self.steps.remove(name);
+            if self.life == Life::Runs && step != Some(Step::Stuck) {
+                return wrong(format!("{name} is {step:?}"));
+            }
+        }
+        Ok(Life::Runs)
     }
 
     fn nothing_left(&self) -> Read {
@@ -115,7 +121,7 @@ impl Reader<'_> {
         if begins && step == Step::Idle {
             self.in_turn(name)?;
         }
-        let next = self.next(kind, step, event)?;
+        let next = self.next(kind, name, step, event)?;
         self.steps.insert(name.to_owned(), next);
         Ok(())
     }
@@ -129,22 +135,20 @@ impl Reader<'_> {
         }
     }
 
-    fn next(&mut self, kind: &str, step: Step, event: &Value) -> Result<Step, String> {
+    fn next(&mut self, kind: &str, name: &str, step: Step, event: &Value) -> Result<Step, String> {
         let number = event["attempt"].as_u64().unwrap_or(0);
         match (kind, step) {
-            ("attempt_started", Step::Idle) if number == 1 => self.started(event, number),
-            ("attempt_started", Step::BackOff(before, until)) if number == before + 1 => {
+            ("attempt_started", Step::Idle) => self.started(event, name, number),
+            ("attempt_started", Step::BackOff(until)) => {
                 // Times of one form compare as text.
                 if event["at"].as_str() < Some(until.as_str()) {
                     return wrong(format!("attempt {number} begins before {until}"));
                 }
-                self.started(event, number)
+                self.started(event, name, number)
             }
             ("attempt_completed", Step::InFlight(now)) if now == number => Ok(Step::Done),
             ("attempt_failed", Step::InFlight(now)) if now == number => match event["next"].as_str() {
-                Some("backoff") => {
-                    Ok(Step::BackOff(number, event["until"].as_str().unwrap_or_default().to_owned()))
-                }
+                Some("backoff") => Ok(Step::BackOff(event["until"].as_str().unwrap_or_default().to_owned())),
                 Some("exhausted" | "uncertain") => Ok(Step::Stuck),
                 _ => wrong("nothing is said of what comes next"),
             },
@@ -163,7 +167,11 @@ impl Reader<'_> {
         }
     }
 
-    fn started(&mut self, event: &Value, number: u64) -> Result<Step, String> {
+    fn started(&mut self, event: &Value, name: &str, number: u64) -> Result<Step, String> {
+        let before = self.attempts.insert(name.to_owned(), number).unwrap_or(0);
+        if number != before + 1 {
+            return wrong(format!("attempt {number} follows attempt {before}"));
+        }
         let epoch = event["epoch"].as_u64().unwrap_or(0);
         if epoch < self.epoch {
             return wrong(format!("W5: leadership {epoch} begins an attempt after {} did", self.epoch));
@@ -231,6 +239,22 @@ mod tests {
     }
 
     #[test]
+    fn a_person_tries_again_what_is_stuck_and_nothing_else() {
+        let lines = [
+            "created",
+            "attempt_started a 1",
+            "attempt_failed a 1 next=uncertain",
+            "retried",
+            "attempt_started a 2",
+        ];
+        let mut events = history(&lines);
+        events[3]["steps"] = json!(["a"]);
+        assert_eq!(check(&events, &["a"]), None);
+        events.remove(2);
+        assert!(check(&events, &["a"]).is_some_and(|why| why.contains("InFlight")));
+    }
+
+    #[test]
     fn no_event_can_be_missing_or_come_twice() {
         // What it has to end with is looked at elsewhere.
         for (place, event) in WHOLE.into_iter().enumerate().take(WHOLE.len() - 2) {
@@ -246,8 +270,9 @@ mod tests {
 
     #[test]
     fn every_breach_is_found() {
-        let breaches: [(&[&str], &str); 6] = [
+        let breaches: [(&[&str], &str); 7] = [
             (&["created", "step_waiting b"], "before a is done"),
+            (&["created", "attempt_started a 2"], "follows"),
             (
                 &[
                     "created",

@@ -47,6 +47,7 @@ mod kill;
 mod lawful;
 mod measure;
 mod net;
+mod policy;
 mod ports;
 mod power;
 mod preload;

@@ -1,5 +1,6 @@
 //! The outside record of `http` steps: a small server that writes a line per call to the file that shell steps write
-//! to, and then lets the caller wait, so that there are always attempts in flight.
+//! to, and then lets the caller wait, so that there are always attempts in flight. Who calls it at [`REFUSES`] is
+//! refused after all that.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -13,6 +14,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
+
+/// Whatever is asked there fails.
+pub(crate) const REFUSES: &str = "/refuse";
 
 /// Serves until it is dropped.
 #[derive(Debug)]
@@ -48,16 +52,19 @@ async fn serve(stream: TcpStream, effects: Arc<File>, hold: Duration) {
             return;
         }
         sleep(hold).await;
-        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-type: application/json\r\n\r\n{}";
+        let status = if call.refused { "503 Service Unavailable" } else { "200 OK" };
+        let head = "content-length: 2\r\ncontent-type: application/json";
+        let answer = format!("HTTP/1.1 {status}\r\n{head}\r\n\r\n{{}}");
         if stream.write_all(answer.as_bytes()).await.is_err() {
             return;
         }
     }
 }
 
-/// What the headers say of who calls.
+/// What a request says of who calls, and for what.
 #[derive(Debug, Default)]
 struct Call {
+    refused: bool,
     key: String,
     attempt: String,
 }
@@ -81,6 +88,7 @@ async fn read(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<Call>
             if line.trim().is_empty() {
                 break;
             }
+            call.refused |= line.split(' ').nth(1) == Some(REFUSES);
             continue;
         };
         match name.to_ascii_lowercase().as_str() {
@@ -109,6 +117,9 @@ mod tests {
         let call = reqwest::Client::new().post(format!("http://{address}/effect")).body("x");
         let call = call.header("idempotency-key", "e1/s2").header("everstep-attempt", "3");
         assert!(call.send().await.expect("it answers").status().is_success());
-        assert_eq!(std::fs::read_to_string(effects).expect("a record"), "e1 s2 3\n");
+        let call = reqwest::Client::new().post(format!("http://{address}{REFUSES}")).body("x");
+        let call = call.header("idempotency-key", "e1/s3").header("everstep-attempt", "1");
+        assert_eq!(call.send().await.expect("it answers").status().as_u16(), 503);
+        assert_eq!(std::fs::read_to_string(effects).expect("a record"), "e1 s2 3\ne1 s3 1\n");
     }
 }

@@ -16,6 +16,7 @@ use crate::client::{self, Clients, Ledger};
 use crate::cluster::{self, Cluster, Ground};
 use crate::fault::{Account, Kind, Stage};
 use crate::net::{Net, Wire};
+use crate::policy::Policies;
 use crate::ports::Ports;
 use crate::probe::{self, Probe};
 use crate::recorder::Recorder;
@@ -126,8 +127,8 @@ async fn break_and_check(args: &RunArgs, scenario: &Scenario, seed: u64, dir: &P
     let _recorder = Recorder::start(recorder_at, &effects, LINGER).await?;
     let cluster = Cluster::found(ground, scenario.nodes).await?;
     let door = cluster.nodes.first().context("there is a node")?.door.clone();
-    let workflow =
-        site::create(&door, &client::definition(&effects, &format!("http://{recorder_at}/"))).await?;
+    let definition = client::definition(&effects, recorder_at);
+    let workflow = site::create(&door, &definition).await?;
     let probed = site::create(&door, &probe::definition()).await?;
     let sleepers = counts::Sleepers::submit(&door, seed).await?;
     let heal = Duration::from_secs(scenario.heal_s);
@@ -172,8 +173,14 @@ async fn break_and_check(args: &RunArgs, scenario: &Scenario, seed: u64, dir: &P
     let ledger = clients.finish().await?;
     watching.abort();
     summary.effects_checked = checked.load(Ordering::Relaxed);
-    let work =
-        verdict::Work { ledger: &ledger, workflow: &workflow, sleepers: &sleepers, seed, effects: &effects };
+    let work = verdict::Work {
+        ledger: &ledger,
+        workflow: &workflow,
+        policies: &Policies::of(&definition),
+        sleepers: &sleepers,
+        seed,
+        effects: &effects,
+    };
     verdict::reckon(&mut nemesis.stage.cluster, &work, &mut summary).await?;
     summary.judge(scenario, &nemesis.stage.unfit);
     if !summary.violations.is_empty() {

@@ -103,7 +103,8 @@ impl Summary {
     pub(crate) fn tell(&self) {
         let effective: u64 = self.faults.values().map(|tally| tally.took_effect).sum();
         let per_hour = effective as f64 / self.seconds.max(1.0) * 3600.0;
-        let Done { acknowledged, cancelled, reads, lists, not_now, unknown, repeated } = self.clients;
+        let Done { acknowledged, cancelled, decided, reads, lists, not_now, unknown, repeated } =
+            self.clients;
         report::table(&[
             ("seed", self.seed.to_string()),
             ("nodes, partitions", format!("{}, {}", self.nodes, self.partitions)),
@@ -111,7 +112,13 @@ impl Summary {
             ("acknowledged", format!("{acknowledged}, of them cancelled {cancelled}")),
             ("reads, lists", format!("{reads}, {lists}")),
             ("turned down, unknown", format!("{not_now}, {unknown}; submitted again {repeated}")),
-            ("attempts", format!("{} started, {} lost with their node", self.started, self.lost)),
+            (
+                "attempts",
+                format!(
+                    "{} started, {} lost with their node, {decided} decided by hand",
+                    self.started, self.lost
+                ),
+            ),
             ("effects outside", format!("{}, {} checked at once", self.effects, self.effects_checked)),
             ("histories compared", self.histories_compared.to_string()),
             ("counted", self.counted.to_string()),

@@ -18,6 +18,7 @@ use crate::door::{Door, Reply};
 use crate::effects::{self, Effects};
 use crate::history::{self, Ending};
 use crate::lawful;
+use crate::policy::Policies;
 use crate::summary::Summary;
 
 /// How long all that is unfinished may take once nothing breaks any more.
@@ -32,6 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub(crate) struct Work<'a> {
     pub(crate) ledger: &'a Ledger,
     pub(crate) workflow: &'a str,
+    pub(crate) policies: &'a Policies,
     pub(crate) sleepers: &'a Sleepers,
     pub(crate) seed: u64,
     /// The record outside.
@@ -40,7 +42,7 @@ pub(crate) struct Work<'a> {
 
 /// Waits until everything is finished, and compares all accounts.
 pub(crate) async fn reckon(cluster: &mut Cluster, work: &Work<'_>, summary: &mut Summary) -> Result<()> {
-    let Work { ledger, workflow, sleepers, seed, effects: record } = *work;
+    let Work { ledger, workflow, policies, sleepers, seed, effects: record } = *work;
     let executions = ledger.executions();
     let doors: Vec<(u64, Door)> = cluster.nodes.iter().map(|node| (node.id, node.door.clone())).collect();
     let began = Instant::now();
@@ -54,7 +56,7 @@ pub(crate) async fn reckon(cluster: &mut Cluster, work: &Work<'_>, summary: &mut
     let (effects, strange) = effects::read(record)?;
     summary.effects = effects.values().sum();
     summary.violations.extend(strange.iter().map(|line| format!("W6: strange effect {line:?}")));
-    check_histories(&histories, &executions, &effects, summary);
+    check_histories(&histories, &executions, policies, &effects, summary);
     summary.clients = ledger.done();
     summary.violations.extend(ledger.violations());
 
@@ -87,6 +89,10 @@ async fn settle(
                         return (id.clone(), Ok(read_history(&door, &id).await));
                     }
                     Reply::Done(execution) => {
+                        if client::is_uncertain(&execution) {
+                            // What came of it shows at the next look.
+                            let _ = client::decide(&door, &id).await;
+                        }
                         let (status, steps) = (&execution["status"], &execution["current_steps"]);
                         last = format!("W19: {id} is still {status} after {PEACE:?} of peace, at {steps}");
                     }
@@ -239,6 +245,7 @@ async fn submit_again(
 fn check_histories(
     histories: &Histories,
     executions: &BTreeMap<String, Known>,
+    policies: &Policies,
     effects: &Effects,
     summary: &mut Summary,
 ) {
@@ -251,13 +258,14 @@ fn check_histories(
     for (id, events) in histories {
         let ending = match executions[id].cancel {
             Cancel::Never => Ending::Completed,
-            Cancel::Unknown => Ending::Either,
+            Cancel::Asked | Cancel::Unknown => Ending::Either,
             Cancel::Acknowledged => Ending::Cancelled,
         };
         let (told, violations) = history::check_until(id, events, &steps, ending);
         let compared = told.compare(id, by_execution.get(id.as_str()).unwrap_or(&Effects::new()));
         let unlawful = lawful::check(events, client::ORDER).map(|text| format!("{id}: W3: {text}"));
-        summary.violations.extend(violations.into_iter().chain(compared).chain(unlawful));
+        let beyond = policies.check(events).into_iter().map(|text| format!("{id}: {text}"));
+        summary.violations.extend(violations.into_iter().chain(compared).chain(unlawful).chain(beyond));
         summary.started += told.started;
         summary.lost += told.lost;
     }

@@ -20,6 +20,8 @@ pub(crate) enum Cancel {
     /// Nobody asked for it.
     #[default]
     Never,
+    /// Somebody is asking.
+    Asked,
     /// Somebody asked, and nobody knows what came of it.
     Unknown,
     /// It was acknowledged.
@@ -33,6 +35,8 @@ pub(crate) struct Known {
     /// The highest version anybody was told.
     pub(crate) floor: u64,
     pub(crate) cancel: Cancel,
+    /// Somebody decided, or is about to, that a step which was lost with its node is tried again.
+    pub(crate) decided: bool,
     /// The longest history anybody was told.
     pub(crate) history: Vec<Value>,
 }
@@ -42,6 +46,8 @@ pub(crate) struct Known {
 pub(crate) struct Done {
     pub(crate) acknowledged: u64,
     pub(crate) cancelled: u64,
+    /// Executions in which somebody decided about a step that was lost with its node.
+    pub(crate) decided: u64,
     pub(crate) reads: u64,
     pub(crate) lists: u64,
     /// Requests that were turned down for now.
@@ -99,13 +105,26 @@ impl Ledger {
         self.account().violate(text);
     }
 
-    pub(crate) fn set_cancel(&self, id: &str, cancel: Cancel) {
+    /// Whether somebody may ask for its end: not if it is tried again, which revives what is cancelled.
+    pub(crate) fn may_cancel(&self, id: &str) -> bool {
         let mut account = self.account();
-        if let Some(known) =
-            account.executions.get_mut(id).filter(|known| known.cancel != Cancel::Acknowledged)
-        {
+        let known = account.executions.get_mut(id).filter(|known| !known.decided);
+        known.map(|known| known.cancel = Cancel::Asked).is_some()
+    }
+
+    /// What came of asking for its end.
+    pub(crate) fn set_cancel(&self, id: &str, cancel: Cancel) {
+        if let Some(known) = self.account().executions.get_mut(id) {
             known.cancel = cancel;
         }
+    }
+
+    /// Whether somebody may decide that it is tried again: not while its end is asked for, or after.
+    pub(crate) fn may_decide(&self, id: &str) -> bool {
+        let mut account = self.account();
+        let undisturbed = |known: &&mut Known| matches!(known.cancel, Cancel::Never | Cancel::Unknown);
+        let known = account.executions.get_mut(id).filter(undisturbed);
+        known.map(|known| known.decided = true).is_some()
     }
 
     /// What a read that begins now has to see.
@@ -215,11 +234,17 @@ mod tests {
     }
 
     #[test]
-    fn an_acknowledged_cancel_stays_so() {
+    fn nothing_is_tried_again_while_its_end_is_asked_for() {
         let ledger = Ledger::default();
         ledger.acknowledge(1, "e", 0);
+        assert!(ledger.may_cancel("e") && !ledger.may_decide("e"));
         ledger.set_cancel("e", Cancel::Acknowledged);
-        ledger.set_cancel("e", Cancel::Unknown);
-        assert_eq!(ledger.executions()["e"].cancel, Cancel::Acknowledged);
+        assert!(!ledger.may_decide("e"));
+        ledger.acknowledge(2, "f", 0);
+        assert!(ledger.may_decide("f") && !ledger.may_cancel("f"));
+        ledger.acknowledge(3, "g", 0);
+        assert!(ledger.may_cancel("g"));
+        ledger.set_cancel("g", Cancel::Unknown);
+        assert!(ledger.may_decide("g"), "somebody has to");
     }
 }

@@ -7,6 +7,7 @@
 mod ledger;
 mod watch;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,6 +20,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::cluster::{Doors, POLL};
 use crate::door::{Door, Reply};
+use crate::recorder::REFUSES;
 use crate::seed::Random;
 pub(crate) use ledger::{Cancel, Done, Known, Ledger};
 pub(crate) use watch::watch_effects;
@@ -66,9 +68,10 @@ struct Client {
     random: Random,
 }
 
-/// The definition: steps that leave a line outside, by both runners, before and after they linger, and one that
-/// sleeps durably.
-pub(crate) fn definition(effects: &Path, recorder: &str) -> Value {
+/// The definition: steps that leave a line outside, by both runners, before and after they linger; one that sleeps
+/// durably; one that a person decides about when its node is lost; and one that is always refused. `recorder` is where
+/// the outside record listens.
+pub(crate) fn definition(effects: &Path, recorder: SocketAddr) -> Value {
     let line = format!(
         "echo \"$EVERSTEP_EXECUTION_ID $EVERSTEP_STEP $EVERSTEP_ATTEMPT\" >> '{}'",
         effects.display()
@@ -76,20 +79,23 @@ pub(crate) fn definition(effects: &Path, recorder: &str) -> Value {
     // A fault may hit the same step again and again; that must not use up its attempts.
     let retry = json!({"attempts": 1000, "backoff": "fixed", "initial": "10ms", "jitter": 0});
     let shell = |id: &str, command: String| json!({"id": id, "type": "shell", "params": {"command": command}, "retry": retry});
-    let http = |id: &str| json!({"id": id, "type": "http", "params": {"url": recorder, "method": "POST"}, "retry": retry});
+    // Longer than an attempt takes, so that who does not wait is found out.
+    let briefly = json!({"attempts": 2, "backoff": "fixed", "initial": "150ms", "jitter": 0});
+    let http = |path: &str| json!({"url": format!("http://{recorder}{path}"), "method": "POST"});
     json!({"name": "chaos", "status": "active", "steps": [
-        http("s1"),
+        {"id": "s1", "type": "http", "params": http("/"), "retry": retry},
         shell("s2", format!("{line}; sleep 0.02")),
         {"id": "s3", "type": "delay", "params": {"for": "100ms"}},
-        http("s4"),
+        {"id": "s4", "type": "http", "params": http("/"), "retry": retry, "on_lost": "uncertain"},
         shell("s5", format!("sleep 0.02; {line}")),
+        {"id": "s6", "type": "http", "params": http(REFUSES), "retry": briefly, "on_error": "continue"},
     ]})
 }
 
-/// The steps of it that leave a line.
+/// The steps of it that have to complete.
 pub(crate) const STEPS: [&str; 4] = ["s1", "s2", "s4", "s5"];
 /// All of them, each of which begins when the one before it is done.
-pub(crate) const ORDER: &[&str] = &["s1", "s2", "s3", "s4", "s5"];
+pub(crate) const ORDER: &[&str] = &["s1", "s2", "s3", "s4", "s5", "s6"];
 
 impl Clients {
     pub(crate) fn start(doors: Doors, workflow: &str, plan: &Plan, seed: u64) -> Self {
@@ -128,6 +134,17 @@ impl Clients {
 /// The idempotency key of a submission.
 pub(crate) fn key(seed: u64, number: u64) -> String {
     format!("chaos-{seed}-{number}")
+}
+
+/// Whether a person has to decide about a step.
+pub(crate) fn is_uncertain(execution: &Value) -> bool {
+    let steps = execution["current_steps"].as_array();
+    steps.into_iter().flatten().any(|step| step["status"] == "uncertain")
+}
+
+/// Decides that what is uncertain is tried again. If somebody else has, it is refused with 409.
+pub(crate) async fn decide(door: &Door, id: &str) -> Reply {
+    door.post(&format!("/api/executions/{id}/retry"), &json!({"from": "failed"})).await
 }
 
 /// Whether a status is final.
@@ -206,8 +223,23 @@ impl Client {
                 let by = format!("a read from {}", door.address());
                 self.ledger.saw(id, floor, version, is_over(&execution["status"]), &by);
                 self.ledger.count(|done| done.reads += 1);
+                if is_uncertain(&execution) {
+                    self.decide(id).await;
+                }
             }
             other => self.note(&format!("read {id} from {}", door.address()), &other),
+        }
+    }
+
+    async fn decide(&mut self, id: &str) {
+        let Some(door) = self.door().filter(|_| self.ledger.may_decide(id)) else { return };
+        match decide(&door, id).await {
+            Reply::Done(execution) => {
+                self.ledger.saw(id, 0, execution["version"].as_u64().unwrap_or(0), false, "a decision");
+                self.ledger.count(|done| done.decided += 1);
+            }
+            Reply::Refused(status, _) if status.as_u16() == 409 => {}
+            other => self.note(&format!("decide about {id}"), &other),
         }
     }
 
@@ -230,17 +262,19 @@ impl Client {
     async fn cancel(&mut self, id: &str) {
         sleep(self.random.duration(Duration::from_millis(150))).await;
         let Some(door) = self.door() else { return };
+        if !self.ledger.may_cancel(id) {
+            return;
+        }
         match door.post(&format!("/api/executions/{id}/cancel"), &json!({"reason": "chaos"})).await {
             Reply::Done(execution) => {
                 self.ledger.set_cancel(id, Cancel::Acknowledged);
                 self.ledger.saw(id, 0, execution["version"].as_u64().unwrap_or(0), true, "a cancel");
                 self.ledger.count(|done| done.cancelled += 1);
             }
-            Reply::Refused(status, _) if status.as_u16() == 409 => {}
+            Reply::Refused(status, _) if status.as_u16() == 409 => self.ledger.set_cancel(id, Cancel::Never),
             other => {
-                if matches!(other, Reply::Unavailable(_) | Reply::Unknown(_)) {
-                    self.ledger.set_cancel(id, Cancel::Unknown);
-                }
+                let nobody_knows = matches!(other, Reply::Unavailable(_) | Reply::Unknown(_));
+                self.ledger.set_cancel(id, if nobody_knows { Cancel::Unknown } else { Cancel::Never });
                 self.note(&format!("cancel {id}"), &other);
             }
         }
