@@ -69,7 +69,10 @@ async fn next(handle: &Handle, answering: &mut Answering, settled: bool) -> Opti
     let best = reachable.clone().map(|node| ability(&node)).max();
     let fit = reachable.clone().filter(|node| ability(node) > Ability::Poor && Some(ability(node)) == best);
     let fit = fit.map(|node| node.record.id).collect();
-    answering.note(nodes.iter().map(|node| node.id), reachable.map(|node| node.record.id).collect());
+    // Who votes and has not registered yet is no node of the catalogue, and is not asked.
+    let founders = view.partitions.iter().flat_map(|group| group.voters.iter().copied());
+    let all = nodes.iter().map(|node| node.id).chain(founders);
+    answering.note(all, reachable.map(|node| node.record.id).collect());
     let mut votes: BTreeMap<u64, usize> = BTreeMap::new();
     for group in &view.partitions {
         group.voters.iter().for_each(|voter| *votes.entry(*voter).or_default() += 1);
@@ -97,7 +100,8 @@ async fn next(handle: &Handle, answering: &mut Answering, settled: bool) -> Opti
 }
 
 /// Who should vote: those who do, as long as they are to stay, and the nodes with the fewest votes. Who is to go
-/// votes until another one can take the place.
+/// votes until another one can take the place. Who founds the cluster with the others and has not registered yet is to
+/// stay, unless it does not come at all: without it the others may be too few for the next that falls.
 fn voters(
     group: &GroupView,
     nodes: &[NodeRecord],
@@ -106,8 +110,11 @@ fn voters(
     replicas: usize,
 ) -> BTreeSet<u64> {
     let active = |id: &u64| nodes.iter().any(|node| node.id == *id && node.membership == Membership::Active);
+    let comes = |id: &u64| nodes.iter().all(|node| node.id != *id) && answering.lately(*id);
     let count = nodes.iter().filter(|node| node.membership == Membership::Active).count();
-    let mut wanted: BTreeSet<u64> = group.voters.iter().copied().filter(active).collect();
+    let count = count + group.voters.iter().filter(|id| comes(id)).count();
+    let stays = |id: &u64| active(id) || comes(id);
+    let mut wanted: BTreeSet<u64> = group.voters.iter().copied().filter(stays).collect();
     let full = replicas.min(count);
     // An even number of voters survives no more than one less. So it is not grown into, and left only for more.
     let target = if full % 2 == 0 && wanted.len() < full { full - 1 } else { full }.max(1);
@@ -284,6 +291,20 @@ mod tests {
         let mut nodes = active(&[1, 2]);
         nodes.push(node(3, Membership::Removed));
         assert_eq!(wanted(&group(1, &[1, 2, 3], &[]), &nodes), [1, 2]);
+    }
+
+    #[test]
+    fn a_founder_that_has_not_registered_yet_keeps_its_vote() {
+        let group = group(1, &[1, 2, 3], &[]);
+        let mut answers = answering(&[1]);
+        let mut chosen = || {
+            answers.note([1, 2, 3].into_iter(), BTreeSet::from([1]));
+            voters(&group, &active(&[1]), &answers, &BTreeMap::new(), 3)
+        };
+        for _ in 0..SILENT_LOOKS_MAX {
+            assert_eq!(chosen(), BTreeSet::from([1, 2, 3]), "it is on its way");
+        }
+        assert_eq!(chosen(), BTreeSet::from([1]), "nobody waits for ever");
     }
 
     #[test]
